@@ -1,0 +1,63 @@
+/**
+ * The face of native/addon: one thin function per system call. Nothing here decides anything. Every failure throws a
+ * TareError with code `system-call` and the call as strace shows it. None of these changes an attribute of Node's own
+ * process or threads (no setns, unshare, chroot, setuid): work in another namespace is a plan, run by stage.
+ *
+ * Descriptors are plain numbers here; whoever receives one owns it and closes it (see `fd.ts` for `OwnedFd`, which does so by `using`).
+ */
+export interface Native {
+  open(path: string, flags: number, mode?: number): number;
+  /** openat2(2). `resolve` is a mask of RESOLVE_*. */
+  openat2(dirfd: number, path: string, flags: number, mode: number, resolve: number): number;
+  close(fd: number): void;
+  dup(fd: number): number;
+  /** pipe2(2) with O_CLOEXEC: [read end, write end]. */
+  pipe(): [number, number];
+  /** socketpair(2) of AF_UNIX, SOCK_SEQPACKET, close-on-exec, non-blocking. */
+  socketpair(): [number, number];
+  /** A listening AF_UNIX SOCK_SEQPACKET socket, mode 0600, bound at `name` within the directory `dirfd` (any path length). */
+  listenAt(dirfd: number, name: string): number;
+  /** Connects to such a socket. */
+  connectAt(dirfd: number, name: string): number;
+  /** sendmsg(2) of one message with descriptors attached. EAGAIN throws. */
+  sendmsg(fd: number, data: Uint8Array, fds?: readonly number[]): void;
+  /** recvmsg(2), MSG_CMSG_CLOEXEC. null when nothing is there (EAGAIN); data of length 0 at the end. MSG_TRUNC and MSG_CTRUNC throw EMSGSIZE. */
+  recvmsg(fd: number, maxBytes: number, maxFds: number): { data: Buffer; fds: number[] } | null;
+  /** memfd_create(2) with `data` in it, sealed against every change. Close-on-exec. */
+  sealedMemfd(name: string, data: Uint8Array): number;
+  /**
+   * vfork and execveat(2) of a descriptor: the child's descriptor i is fds[i], and it has no others; signals are at their defaults and
+   * unblocked. The fds may be given in any order and may repeat. Never forks Node's memory. Throws what execveat gave.
+   */
+  spawn(exeFd: number, argv: readonly string[], env: readonly string[], fds: readonly number[]): { pid: number; pidfd: number };
+  pidfdOpen(pid: number): number;
+  pidfdSendSignal(pidfd: number, signal: number): void;
+  /** waitid(2) with P_PIDFD and WNOHANG: the wait status as wait(2) encodes it, or null while it runs. */
+  waitPidfd(pidfd: number): number | null;
+  /** flock(2). With LOCK_NB, EWOULDBLOCK throws. */
+  flock(fd: number, operation: number): void;
+  /** Window size of a terminal: ioctl TIOCSWINSZ / TIOCGWINSZ. */
+  setWindowSize(fd: number, columns: number, rows: number): void;
+  getWindowSize(fd: number): { columns: number; rows: number };
+  /** statfs(2) f_type. */
+  fsMagic(path: string): number;
+  /** ioctl NS_GET_USERNS, NS_GET_PARENT, NS_GET_NSTYPE and NS_GET_OWNER_UID are one call each. */
+  nsGetUserns(fd: number): number;
+  nsGetParent(fd: number): number;
+  nsGetType(fd: number): number;
+  nsGetOwnerUid(fd: number): number;
+  /** mount_setattr(2), open_tree(2), ... answer: does this kernel have the call at all? The number is of the system call table. */
+  hasSyscall(number: number): boolean;
+  /** seccomp(2) SECCOMP_GET_ACTION_AVAIL. */
+  seccompActionAvailable(action: number): boolean;
+  getrlimit(resource: number): { soft: bigint; hard: bigint };
+  /** Watches a descriptor with the event loop (uv_poll): READABLE 1, WRITABLE 2, DISCONNECT 4. */
+  watch(fd: number, events: number, callback: (events: number) => void): Watcher;
+}
+
+export interface Watcher {
+  /** Stops watching. The descriptor may be closed afterwards. Calling it again does nothing. */
+  close(): void;
+  /** While unreferenced it does not keep Node alive. */
+  unref(): void;
+}

@@ -1,0 +1,42 @@
+/**
+ * Where Tare's files lie: its own (native programs, chapters, exercises) beside package.json, what lasts under the data
+ * root, what runs under the state root. Root uses /var/lib/tare and /run/tare; everybody else the XDG base directories
+ * (https://specifications.freedesktop.org/basedir-spec/). `--root` and `--state` move them, as do TARE_ROOT and TARE_STATE.
+ */
+import { existsSync } from 'node:fs';
+import { homedir, userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TareError } from './error.js';
+
+/** The folder of Tare's package.json; the same from the sources and from dist/. */
+export function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json'))) {
+    const parent = dirname(folder);
+    if (parent === folder) throw new TareError('internal', 'no package.json above Tare’s own code');
+    folder = parent;
+  }
+  return folder;
+}
+
+/** A program of native/: the addon (`tare.node`), `stage`, `init`, `agent`. */
+export function nativeFile(name: 'tare.node' | 'stage' | 'init' | 'agent'): string {
+  const path = join(packageRoot(), 'dist', 'native', name);
+  if (!existsSync(path)) throw new TareError('not-found', `${path} is missing: build it with "npm run setup"`, { path });
+  return path;
+}
+
+/** What lasts: images, machines, progress. `/var/lib/tare`, or `$XDG_DATA_HOME/tare`. */
+export function dataRoot(env: NodeJS.ProcessEnv = process.env): string {
+  if (env.TARE_ROOT) return env.TARE_ROOT;
+  if (process.geteuid?.() === 0) return '/var/lib/tare';
+  return join(env.XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'tare');
+}
+
+/** What runs: one folder a container. `/run/tare`, or `$XDG_RUNTIME_DIR/tare`. */
+export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
+  if (env.TARE_STATE) return env.TARE_STATE;
+  if (process.geteuid?.() === 0) return '/run/tare';
+  return join(env.XDG_RUNTIME_DIR || join('/tmp', `tare-${userInfo().uid}`), 'tare');
+}
