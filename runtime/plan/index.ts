@@ -2,6 +2,7 @@
  * The face of plan/: build a plan, check it, encode it, print it, compare two, run it. See plan.ts for what a plan is.
  */
 export { type About, type LaneBuilder, PlanBuilder, type StepMethods, type StepResult } from './builder.js';
+export type { Cloned, PlanRun, RunOptions, StepAt, StepOutcome } from './driver.js';
 export { LANES, type Lane, type Plan, type Slot, type Step, type StepOf } from './plan.js';
 export {
   type KindInfo,
