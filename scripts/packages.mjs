@@ -1,0 +1,29 @@
+// The Debian packages that Tare needs, and for what. scripts/setup.mjs installs those that are missing.
+
+/** To build the native code and to run the lab. */
+export const RUN_PACKAGES = [
+  ['g++', 'compiles the addon'],
+  ['make', 'builds the native code'],
+  ['musl-tools', 'builds stage, init and agent as small static programs'],
+  ['linux-libc-dev', 'headers of the kernel'],
+  ['libuv1-dev', 'uv_poll, with which the addon watches descriptors'],
+  ['qemu-system-x86', 'runs the virtual machines'],
+  ['mmdebstrap', 'makes the root file system of the machines'],
+  ['squashfs-tools', 'packs it'],
+  ['lz4', 'unpacks the kernel'],
+  ['busybox-static', 'a root file system to try containers with'],
+];
+
+/** What the tests compare with and look through, on top of the above. */
+export const TEST_PACKAGES = [
+  ['chromium', 'opens the lab in the browser tests'],
+  ['fonts-dejavu-core', 'letters for it'],
+  ['runc', 'the runtime to compare with'],
+  ['umoci', 'writes OCI bundles'],
+  ['bubblewrap', 'the sandbox to compare with'],
+  ['clang', 'builds the fuzzers'],
+  ['libclang-rt-14-dev', 'the runtime of libFuzzer'],
+  ['iproute2', 'shows what is left of networks'],
+  ['util-linux', 'unshare and nsenter'],
+  ['python3-minimal', 'a terminal to drive'],
+];
