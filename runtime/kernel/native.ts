@@ -29,7 +29,12 @@ export interface Native {
    * vfork and execveat(2) of a descriptor: the child's descriptor i is fds[i], and it has no others; signals are at their defaults and
    * unblocked. The fds may be given in any order and may repeat. Never forks Node's memory. Throws what execveat gave.
    */
-  spawn(exeFd: number, argv: readonly string[], env: readonly string[], fds: readonly number[]): { pid: number; pidfd: number };
+  spawn(
+    exeFd: number,
+    argv: readonly string[],
+    env: readonly string[],
+    fds: readonly number[],
+  ): { pid: number; pidfd: number };
   pidfdOpen(pid: number): number;
   pidfdSendSignal(pidfd: number, signal: number): void;
   /** waitid(2) with P_PIDFD and WNOHANG: the wait status as wait(2) encodes it, or null while it runs. */

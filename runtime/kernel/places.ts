@@ -23,7 +23,8 @@ export function packageRoot(): string {
 /** A program of native/: the addon (`tare.node`), `stage`, `init`, `agent`. */
 export function nativeFile(name: 'tare.node' | 'stage' | 'init' | 'agent'): string {
   const path = join(packageRoot(), 'dist', 'native', name);
-  if (!existsSync(path)) throw new TareError('not-found', `${path} is missing: build it with "npm run setup"`, { path });
+  if (!existsSync(path))
+    throw new TareError('not-found', `${path} is missing: build it with "npm run setup"`, { path });
   return path;
 }
 

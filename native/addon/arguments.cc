@@ -1,0 +1,80 @@
+/*
+ * arguments.cc: reads the arguments of a call from TypeScript. A wrong type is a mistake in Tare itself, so it is a
+ * TypeError at once, and never a number or string that the kernel would then take for something else.
+ */
+#include "addon.h"
+
+#include <climits>
+#include <cmath>
+
+namespace tare {
+
+static Napi::Error wrong(const Napi::CallbackInfo &info, size_t index, const char *expected)
+{
+    return Napi::TypeError::New(info.Env(), "argument " + std::to_string(index + 1) + " must be " + expected);
+}
+
+static double get_whole(const Napi::CallbackInfo &info, size_t index, double min, double max, const char *expected)
+{
+    if (!info[index].IsNumber()) throw wrong(info, index, expected);
+    double value = info[index].As<Napi::Number>().DoubleValue();
+    if (!(value >= min && value <= max) || value != std::floor(value)) throw wrong(info, index, expected);
+    return value;
+}
+
+int get_int(const Napi::CallbackInfo &info, size_t index)
+{
+    return static_cast<int>(get_whole(info, index, INT_MIN, INT_MAX, "a 32 bit integer"));
+}
+
+uint64_t get_unsigned(const Napi::CallbackInfo &info, size_t index)
+{
+    constexpr double max_safe = 9007199254740991.0; /* Number.MAX_SAFE_INTEGER */
+    return static_cast<uint64_t>(get_whole(info, index, 0, max_safe, "an unsigned integer"));
+}
+
+static std::string checked_string(const Napi::CallbackInfo &info, size_t index, Napi::Value value)
+{
+    if (!value.IsString()) throw wrong(info, index, "a string");
+    std::string text = value.As<Napi::String>().Utf8Value();
+    if (text.find('\0') != std::string::npos) throw wrong(info, index, "a string without NUL bytes");
+    return text;
+}
+
+std::string get_string(const Napi::CallbackInfo &info, size_t index)
+{
+    return checked_string(info, index, info[index]);
+}
+
+std::vector<std::string> get_strings(const Napi::CallbackInfo &info, size_t index)
+{
+    if (!info[index].IsArray()) throw wrong(info, index, "an array of strings");
+    Napi::Array array = info[index].As<Napi::Array>();
+    std::vector<std::string> strings;
+    for (uint32_t i = 0; i < array.Length(); i++) strings.push_back(checked_string(info, index, array.Get(i)));
+    return strings;
+}
+
+std::vector<int> get_fds(const Napi::CallbackInfo &info, size_t index)
+{
+    std::vector<int> fds;
+    if (info[index].IsUndefined()) return fds;
+    if (!info[index].IsArray()) throw wrong(info, index, "an array of descriptors");
+    Napi::Array array = info[index].As<Napi::Array>();
+    for (uint32_t i = 0; i < array.Length(); i++) {
+        Napi::Value value = array.Get(i);
+        if (!value.IsNumber()) throw wrong(info, index, "an array of descriptors");
+        fds.push_back(value.As<Napi::Number>().Int32Value());
+    }
+    return fds;
+}
+
+Bytes get_bytes(const Napi::CallbackInfo &info, size_t index)
+{
+    if (!info[index].IsTypedArray() || info[index].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+        throw wrong(info, index, "a Uint8Array");
+    Napi::Uint8Array array = info[index].As<Napi::Uint8Array>();
+    return {array.Data(), array.ByteLength()};
+}
+
+} // namespace tare
