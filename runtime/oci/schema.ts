@@ -1,0 +1,130 @@
+/**
+ * A small reader of JSON documents: a schema says what a value must be, gives back a clean copy of it, and notes each
+ * fault with its JSON path. Unknown fields are left out of the copy, as the runtime specification wants ("must ignore
+ * unknown properties"); unknown values are faults. `null` stands for "not there", as the Go encoders write it.
+ */
+
+export interface Fault {
+  /** For example `linux.namespaces[2].type`; empty for the document itself. */
+  readonly path: string;
+  /** Goes on after the path: `must be a string, not 7`. */
+  readonly message: string;
+}
+
+export interface Schema<T> {
+  /** The clean value. When something is wrong it notes a fault, and what it returns is not to be used. */
+  read(value: unknown, path: string, faults: Fault[]): T;
+}
+
+export type TypeOf<S> = S extends Schema<infer T> ? T : never;
+
+interface Optional<T> extends Schema<T | undefined> {
+  readonly optional: true;
+}
+type Fields = Record<string, Schema<unknown>>;
+type Flat<T> = { [K in keyof T]: T[K] };
+type ObjectOf<F extends Fields> = Flat<
+  { readonly [K in keyof F as F[K] extends Optional<unknown> ? never : K]: TypeOf<F[K]> } & {
+    readonly [K in keyof F as F[K] extends Optional<unknown> ? K : never]?: TypeOf<F[K]>;
+  }
+>;
+
+export function object<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
+  const entries = Object.entries(fields);
+  return {
+    read(value, path, faults) {
+      const clean: Record<string, unknown> = {};
+      if (!isRecord(value)) return fault(faults, path, 'an object', value, clean as ObjectOf<F>);
+      for (const [name, schema] of entries) {
+        const field = value[name] ?? undefined;
+        const at = path === '' ? name : `${path}.${name}`;
+        if (field !== undefined) clean[name] = schema.read(field, at, faults);
+        else if (!('optional' in schema)) faults.push({ path: at, message: 'is missing' });
+      }
+      return clean as ObjectOf<F>;
+    },
+  };
+}
+
+export function optional<T>(schema: Schema<T>): Optional<T> {
+  return { optional: true, read: (value, path, faults) => schema.read(value, path, faults) };
+}
+
+export function array<T>(item: Schema<T>): Schema<readonly T[]> {
+  return {
+    read(value, path, faults) {
+      if (!Array.isArray(value)) return fault(faults, path, 'a list', value, []);
+      return value.map((entry: unknown, i) => item.read(entry, `${path}[${i}]`, faults));
+    },
+  };
+}
+
+/** An object used as a map from any name to one kind of value. */
+export function record<T>(item: Schema<T>): Schema<Readonly<Record<string, T>>> {
+  return {
+    read(value, path, faults) {
+      const clean: Record<string, T> = {};
+      if (!isRecord(value)) return fault(faults, path, 'an object', value, clean);
+      for (const [name, entry] of Object.entries(value)) {
+        Object.defineProperty(clean, name, {
+          value: item.read(entry, `${path}[${JSON.stringify(name)}]`, faults),
+          enumerable: true,
+        });
+      }
+      return clean;
+    },
+  };
+}
+
+/** A string. A NUL byte is refused: the kernel would end the string there, and what was checked would not be what is used. */
+export const text: Schema<string> = {
+  read(value, path, faults) {
+    if (typeof value !== 'string') return fault(faults, path, 'a string', value, '');
+    if (value.includes('\0')) faults.push({ path, message: 'must not contain a NUL byte' });
+    return value;
+  },
+};
+
+export const flag: Schema<boolean> = {
+  read: (value, path, faults) =>
+    typeof value === 'boolean' ? value : fault(faults, path, 'true or false', value, false),
+};
+
+/** An integer of a range. JSON numbers above 2^53 lose digits when parsed, so the range may only end at 2^53 or at a power of two above. */
+export function integer(min: number, max: number): Schema<number> {
+  return {
+    read(value, path, faults) {
+      if (typeof value !== 'number' || !Number.isInteger(value)) return fault(faults, path, 'an integer', value, 0);
+      if (value < min || value > max) faults.push({ path, message: `must be from ${min} to ${max}, not ${value}` });
+      return value;
+    },
+  };
+}
+
+/** One of a closed list of words. */
+export function word<const W extends string>(words: readonly W[]): Schema<W> {
+  return {
+    read(value, path, faults) {
+      const found = words.find((w) => w === value);
+      if (found !== undefined) return found;
+      return fault(faults, path, `one of ${words.join(', ')}`, value, words[0] as W);
+    },
+  };
+}
+
+/** Any value at all, unread; for fields that are refused, or checked, elsewhere. */
+export const anything: Schema<unknown> = { read: (value) => value };
+
+function fault<T>(faults: Fault[], path: string, wanted: string, value: unknown, instead: T): T {
+  faults.push({ path, message: `must be ${wanted}, not ${show(value)}` });
+  return instead;
+}
+
+function show(value: unknown): string {
+  const json = JSON.stringify(value) ?? String(value);
+  return json.length > 60 ? `${json.slice(0, 60)}…` : json;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

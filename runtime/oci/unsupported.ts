@@ -1,0 +1,63 @@
+/**
+ * What the specification has and this version of Tare does not do yet. A bundle that asks for one of these is refused by
+ * name: a container that silently lacks what its config.json asks for is worse than none. A field that asks for nothing
+ * (an empty list, an empty string) is fine.
+ */
+import type { Config } from './config.js';
+import type { Fault } from './schema.js';
+
+/** One fault for each thing asked for that cannot be had. */
+export function unsupported(config: Config): Fault[] {
+  const { process, linux, hooks } = config;
+  const asked: [path: string, value: unknown, what: string][] = [
+    ['process.apparmorProfile', process?.apparmorProfile, 'an AppArmor profile'],
+    ['process.selinuxLabel', process?.selinuxLabel, 'an SELinux label'],
+    ['process.scheduler', process?.scheduler, 'a scheduling policy'],
+    ['process.ioPriority', process?.ioPriority, 'an I/O priority'],
+    ['process.execCPUAffinity', process?.execCPUAffinity, 'a CPU affinity for exec'],
+    ['linux.timeOffsets', linux?.timeOffsets, 'clock offsets'],
+    ['linux.intelRdt', linux?.intelRdt, 'cache and bandwidth allocation (resctrl)'],
+    ['linux.memoryPolicy', linux?.memoryPolicy, 'a NUMA memory policy'],
+    ['linux.netDevices', linux?.netDevices, 'moving network devices'],
+    ['linux.mountLabel', linux?.mountLabel, 'an SELinux mount label'],
+    ['linux.personality', linux?.personality, 'an execution domain'],
+    ['linux.seccomp.listenerPath', linux?.seccomp?.listenerPath, 'a seccomp agent'],
+    ['linux.resources.blockIO', linux?.resources?.blockIO, 'block I/O limits'],
+    ['linux.resources.hugepageLimits', linux?.resources?.hugepageLimits, 'huge page limits'],
+    ['linux.resources.network', linux?.resources?.network, 'network classes and priorities'],
+    ['linux.resources.rdma', linux?.resources?.rdma, 'RDMA limits'],
+    ['linux.resources.unified', linux?.resources?.unified, 'raw cgroup v2 values'],
+    ['linux.resources.memory.kernel', linux?.resources?.memory?.kernel, 'a kernel memory limit'],
+    ['linux.resources.memory.kernelTCP', linux?.resources?.memory?.kernelTCP, 'a TCP buffer limit'],
+    ['linux.resources.memory.swappiness', linux?.resources?.memory?.swappiness, 'swappiness'],
+    [
+      'linux.resources.memory.disableOOMKiller',
+      linux?.resources?.memory?.disableOOMKiller,
+      'switching off the OOM killer',
+    ],
+    ['linux.resources.cpu.burst', linux?.resources?.cpu?.burst, 'CPU bursts'],
+    ['linux.resources.cpu.realtimeRuntime', linux?.resources?.cpu?.realtimeRuntime, 'real-time CPU limits'],
+    ['linux.resources.cpu.realtimePeriod', linux?.resources?.cpu?.realtimePeriod, 'real-time CPU limits'],
+    ['linux.resources.cpu.idle', linux?.resources?.cpu?.idle, 'an idle CPU class'],
+    ...Object.entries(hooks ?? {}).map(([name, list]): [string, unknown, string] => [`hooks.${name}`, list, 'hooks']),
+    ...(config.mounts ?? []).flatMap((mount, i): [string, unknown, string][] => [
+      [`mounts[${i}].uidMappings`, mount.uidMappings, 'an idmapped mount'],
+      [`mounts[${i}].gidMappings`, mount.gidMappings, 'an idmapped mount'],
+    ]),
+    ...(['solaris', 'windows', 'vm', 'zos', 'freebsd'] as const).map((os): [string, unknown, string] => [
+      os,
+      // A container for Linux may carry the section of another platform: it "MAY be ignored" there, so only its lone presence is a request.
+      linux === undefined ? config[os] : undefined,
+      `a container for ${os}`,
+    ]),
+  ];
+  return asked
+    .filter(([, value]) => isAsked(value))
+    .map(([path, , what]) => ({ path, message: `asks for ${what}, which this version of Tare cannot do yet` }));
+}
+
+function isAsked(value: unknown): boolean {
+  if (value === undefined || value === null || value === '' || value === false) return false;
+  if (typeof value === 'object') return Object.keys(value).length > 0;
+  return true;
+}

@@ -1,0 +1,90 @@
+/**
+ * Reads and validates config.json: its JSON, its version, each field's type, and the rules between fields that config.md
+ * states. One TareError names the first fault by its JSON path; `checkConfig` gives them all.
+ */
+import { readFileSync } from 'node:fs';
+import { isAbsolute, join, resolve } from 'node:path';
+import { TareError } from '../kernel/error.js';
+import { type Config, configSchema } from './config.js';
+import { rulesBetweenFields } from './rules.js';
+import type { Fault } from './schema.js';
+import { unsupported } from './unsupported.js';
+
+/** A bundle: a folder with config.json and, usually, the root file system. */
+export interface Bundle {
+  /** Absolute. */
+  readonly path: string;
+  readonly config: Config;
+  /** Absolute path of the root file system. */
+  readonly rootfs: string;
+}
+
+/** @throws TareError `not-found`, `config` or `unsupported`, with `path` naming the field */
+export function loadBundle(folder: string): Bundle {
+  const path = resolve(folder);
+  const file = join(path, 'config.json');
+  const config = parseConfig(readConfig(file), file);
+  if (config.root === undefined) throw new TareError('config', `${file}: root is missing`, { path: 'root' });
+  const rootfs = isAbsolute(config.root.path) ? config.root.path : join(path, config.root.path);
+  return { path, config, rootfs };
+}
+
+/** @throws TareError `config` or `unsupported`; `file` is named in the sentence */
+export function parseConfig(json: string, file = 'config.json'): Config {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (cause) {
+    throw new TareError('config', `${file} is not valid JSON: ${(cause as Error).message}`, { cause });
+  }
+  return validConfig(value, file);
+}
+
+/** As `parseConfig`, for a value that is there already. */
+export function validConfig(value: unknown, file = 'config.json'): Config {
+  const { config, faults, refused } = checkConfig(value);
+  const [first, ...others] = faults.length > 0 ? faults : refused;
+  if (first === undefined) return config;
+  const more = others.length === 0 ? '' : ` (and ${others.length} more ${others.length === 1 ? 'fault' : 'faults'})`;
+  throw new TareError(
+    faults.length > 0 ? 'config' : 'unsupported',
+    `${file}: ${first.path || 'the document'} ${first.message}${more}`,
+    { path: first.path },
+  );
+}
+
+/** All faults, and all things asked for that this version cannot do. The config is to be used only when both are empty. */
+export function checkConfig(value: unknown): { config: Config; faults: Fault[]; refused: Fault[] } {
+  const faults: Fault[] = [];
+  const config = configSchema.read(value, '', faults);
+  // A document of another version may differ in every other field: its version is the one thing to say.
+  const version = faults.some((fault) => fault.path === 'ociVersion') ? [] : versionFault(config.ociVersion);
+  if (version.length > 0) return { config, faults: version, refused: [] };
+  if (faults.length > 0) return { config, faults, refused: [] };
+  return { config, faults: rulesBetweenFields(config), refused: unsupported(config) };
+}
+
+/** All 1.x versions are compatible: "minor versions only add". */
+function versionFault(version: string): Fault[] {
+  if (/^1\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]*)?$/.test(version)) return [];
+  return [{ path: 'ociVersion', message: `must be a version 1.x.y, not ${JSON.stringify(version)}` }];
+}
+
+function readConfig(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === 'ENOENT' || code === 'ENOTDIR') {
+      throw new TareError(
+        'not-found',
+        `${file} does not exist: a bundle is a folder with config.json and a root file system`,
+        {
+          cause,
+          path: file,
+        },
+      );
+    }
+    throw new TareError('config', `${file} cannot be read: ${(cause as Error).message}`, { cause, path: file });
+  }
+}
