@@ -1,0 +1,24 @@
+/**
+ * What the lab teaches, as the server needs it: chapters with their lessons, and exercises that can be begun in a machine.
+ * The one implementation that ships reads chapters/ and exercises/ (shelf.ts); tests bring their own.
+ */
+import type { Attempt, Exercise } from '../../runtime/exercise/types.js';
+import type { Machine } from '../../runtime/vm/machine.js';
+
+export interface Library {
+  /** In the order of their numbers. */
+  chapters(): Promise<readonly Chapter[]>;
+  /** Puts the exercise's starting state into a fresh machine. */
+  begin(exercise: Exercise, machine: Machine): Promise<Attempt>;
+}
+
+export interface Chapter {
+  readonly id: string; // the folder's name: `03-namespaces`
+  readonly number: number;
+  readonly title: string;
+  readonly summary: string;
+  readonly minutes: number;
+  /** The lesson, its listings filled in. */
+  readonly markdown: string;
+  readonly exercises: readonly Exercise[];
+}

@@ -1,0 +1,343 @@
+/**
+ * One learner's page: a machine, its terminals, at most one attempt at an exercise, and the socket of the page while it is
+ * open. The session outlives the socket by a grace period, so that a reload finds the same machine; what it must never do is
+ * hold a machine that nobody uses, or end the server because a machine misbehaved.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Attempt, TaskState } from '../../runtime/exercise/types.js';
+import { TareError } from '../../runtime/kernel/error.js';
+import type { Machine, MachineEnd, MachineProvider } from '../../runtime/vm/machine.js';
+import type { AttemptView, ClientMessage, LimitsView, MachineView, ServerMessage } from '../protocol.js';
+import { PROTOCOL } from '../protocol.js';
+import type { Library } from './library.js';
+import type { Progress } from './progress.js';
+import { type Outlet, TerminalChannel } from './terminal.js';
+
+/** The page's end of the session. */
+export interface Page extends Outlet {
+  post(message: ServerMessage): void;
+}
+
+export interface SessionContext {
+  readonly provider: MachineProvider;
+  readonly library: Library;
+  readonly progress: Progress;
+  readonly limits: LimitsView;
+  readonly log: (sentence: string) => void;
+}
+
+export class Session {
+  #page: Page | undefined;
+  #machine: Machine | undefined;
+  #machineView: MachineView = { state: 'none' };
+  #attempt: Attempt | undefined;
+  #attemptView: AttemptView | undefined;
+  #chapter = '';
+  readonly #terminals = new Map<number, TerminalChannel>();
+  #opening = 0;
+  #nextTerminal = 1;
+  #generation = 0;
+  /** The machine being made, if one is: only one at a time. */
+  #working: Promise<void> | undefined;
+  #disposed = false;
+  #lastInput = Date.now();
+
+  constructor(
+    readonly id: string,
+    private readonly context: SessionContext,
+  ) {}
+
+  get attached(): boolean {
+    return this.#page !== undefined;
+  }
+
+  /** When the learner last did something, as Date.now(). */
+  get lastInput(): number {
+    return this.#lastInput;
+  }
+
+  get hasMachine(): boolean {
+    return this.#machine !== undefined;
+  }
+
+  attach(page: Page): void {
+    this.#page = page;
+    this.#lastInput = Date.now();
+    const terminals = [...this.#terminals.values()];
+    page.post({
+      type: 'welcome',
+      protocol: PROTOCOL,
+      limits: this.context.limits,
+      machine: this.#machineView,
+      terminals: terminals.map(({ id, title }) => ({ id, title })),
+      attempt: this.#attemptView,
+      progress: this.context.progress.view,
+    });
+    for (const terminal of terminals) terminal.replay(page);
+  }
+
+  detach(page: Page): void {
+    if (this.#page === page) this.#page = undefined;
+  }
+
+  input(terminal: number, data: Uint8Array): void {
+    this.#lastInput = Date.now();
+    // A frame for a terminal that has just gone is no fault of the page.
+    this.#terminals.get(terminal)?.write(data);
+  }
+
+  /** The socket has taken what it was given. */
+  drained(): void {
+    for (const terminal of this.#terminals.values()) terminal.relieve();
+  }
+
+  /** Does what the page asks; failures become a `failed` message, never an exception. */
+  async handle(message: ClientMessage): Promise<void> {
+    if (message.type !== 'terminal.ack') this.#lastInput = Date.now();
+    try {
+      await this.#act(message);
+    } catch (error) {
+      const { code, sentence } = this.#explain(error);
+      this.#page?.post({ type: 'failed', request: 'request' in message ? message.request : undefined, code, sentence });
+    }
+  }
+
+  pushProgress(): void {
+    this.#page?.post({ type: 'progress', progress: this.context.progress.view });
+  }
+
+  /** Takes the machine away from a learner who does nothing; the page offers a new one. */
+  async retire(sentence: string): Promise<void> {
+    const machine = this.#machine;
+    if (machine) this.#lost(machine, { reason: 'idle', message: sentence });
+    await machine?.close();
+  }
+
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    this.#page = undefined;
+    const machine = this.#machine;
+    this.#drop();
+    await machine?.close();
+    await this.#working?.catch(() => undefined);
+  }
+
+  async #act(message: ClientMessage): Promise<void> {
+    switch (message.type) {
+      case 'chapter.open':
+        return this.#openChapter(message.chapter);
+      case 'chapter.read':
+        await this.#findChapter(message.chapter);
+        return this.context.progress.readChapter(message.chapter);
+      case 'machine.new':
+        return this.#renew();
+      case 'terminal.open':
+        return this.#openTerminal(message);
+      case 'terminal.resize':
+        return this.#terminals.get(message.terminal)?.resize(message.columns, message.rows);
+      case 'terminal.ack':
+        return this.#terminals.get(message.terminal)?.acknowledge(message.bytes);
+      case 'terminal.close':
+        return this.#terminals.get(message.terminal)?.close();
+      case 'exercise.start':
+        return this.#renew(message.exercise);
+      case 'exercise.check':
+        return this.#report(await this.#running().check());
+      case 'exercise.solution': {
+        const attempt = this.#running();
+        this.#page?.post({ type: 'solution', exercise: attempt.exercise.id, text: await attempt.solution() });
+        return;
+      }
+      case 'exercise.solve':
+        return this.#solve();
+    }
+  }
+
+  async #openChapter(id: string): Promise<void> {
+    await this.#findChapter(id);
+    this.#chapter = id;
+    this.context.progress.openChapter(id);
+    if (this.#attemptView && this.#attemptView.chapter !== id) this.#endAttempt();
+    // After a machine has ended the page offers a new one: opening a chapter is taking the offer.
+    if (!this.#machine && !this.#working) await this.#renew();
+  }
+
+  async #findChapter(id: string) {
+    const chapter = (await this.context.library.chapters()).find((chapter) => chapter.id === id);
+    if (!chapter) throw new TareError('not-found', `There is no chapter “${id}”.`);
+    return chapter;
+  }
+
+  /** Replaces the machine by a fresh one, with the starting state of the exercise if one is named. */
+  async #renew(exercise?: string): Promise<void> {
+    if (this.#working) throw new TareError('busy', 'A machine is being prepared already: wait until it is there.');
+    this.#working = this.#prepare(exercise);
+    try {
+      await this.#working;
+    } finally {
+      this.#working = undefined;
+    }
+  }
+
+  async #prepare(wanted: string | undefined): Promise<void> {
+    const chapters = await this.context.library.chapters();
+    const chapter = chapters.find(({ exercises }) => exercises.some(({ id }) => id === wanted));
+    const exercise = chapter?.exercises.find(({ id }) => id === wanted);
+    if (wanted && !exercise) throw new TareError('not-found', `There is no exercise “${wanted}”.`);
+
+    const began = performance.now();
+    const old = this.#machine;
+    this.#drop();
+    this.#show({ state: 'starting', sentence: 'The machine is starting.' });
+    if (chapter && exercise) {
+      this.#showAttempt({
+        exercise: exercise.id,
+        chapter: chapter.id,
+        state: 'preparing',
+        text: exercise.text,
+        tasks: [],
+      });
+    }
+    await old?.close();
+
+    let machine: Machine;
+    try {
+      machine = await this.context.provider.create({
+        onProgress: (sentence) => this.#show({ state: 'starting', sentence }),
+      });
+    } catch (error) {
+      this.#showAttempt(undefined);
+      this.#show({ state: 'refused', ...this.#explain(error) });
+      return;
+    }
+    if (this.#disposed) return machine.close();
+    this.#machine = machine;
+    this.#generation += 1;
+    void machine.ended.then((end) => this.#lost(machine, end));
+
+    if (exercise && chapter) {
+      try {
+        await this.#begin(machine, chapter.id, exercise);
+      } catch (error) {
+        this.#drop();
+        this.#show({ state: 'refused', ...this.#explain(error) });
+        return machine.close();
+      }
+    }
+    if (this.#machine !== machine) return;
+    this.#show({
+      state: 'ready',
+      generation: this.#generation,
+      accelerator: machine.accelerator,
+      restored: machine.restored,
+      milliseconds: Math.round(performance.now() - began),
+    });
+  }
+
+  async #begin(machine: Machine, chapter: string, exercise: Attempt['exercise']): Promise<void> {
+    const attempt = await this.context.library.begin(exercise, machine);
+    if (this.#machine !== machine) return attempt.close();
+    this.#attempt = attempt;
+    const waiting = exercise.tasks.map(({ id }) => ({ id, state: 'waiting' as const }));
+    this.#showAttempt({ exercise: exercise.id, chapter, state: 'running', text: attempt.text, tasks: waiting });
+    attempt.watch((tasks) => {
+      if (this.#attempt === attempt) this.#report(tasks);
+    });
+  }
+
+  #report(tasks: readonly TaskState[]): void {
+    const view = this.#attemptView;
+    if (!this.#attempt || !view) return;
+    const done = tasks.filter(({ state }) => state === 'done').map(({ id }) => id);
+    const all = tasks.length > 0 && done.length === tasks.length;
+    this.context.progress.recordTasks(view.exercise, done, all);
+    // Once all was done the explanation stays, whatever the learner tries next in the machine.
+    const finished = all || view.state === 'done';
+    this.#showAttempt({
+      ...view,
+      state: finished ? 'done' : 'running',
+      tasks,
+      explanation: finished ? this.#attempt.exercise.explanation : undefined,
+    });
+  }
+
+  async #openTerminal({ request, columns, rows }: { request: number; columns: number; rows: number }): Promise<void> {
+    const machine = this.#machine;
+    if (!machine || this.#machineView.state !== 'ready') {
+      throw new TareError('machine', 'There is no machine to open a terminal in.');
+    }
+    const { terminals } = this.context.limits;
+    if (this.#terminals.size + this.#opening >= terminals) {
+      throw new TareError('busy', `All ${terminals} terminals are open: close one first.`);
+    }
+    this.#opening += 1;
+    try {
+      const terminal = await machine.openTerminal({ columns, rows });
+      if (this.#machine !== machine) return terminal.close();
+      const id = this.#nextTerminal++;
+      const channel = new TerminalChannel(id, `Terminal ${id}`, terminal, () => this.#page);
+      this.#terminals.set(id, channel);
+      this.#page?.post({ type: 'terminal.opened', request, terminal: { id, title: channel.title } });
+      void terminal.exited.then((status) => this.#terminalEnded(id, status));
+    } finally {
+      this.#opening -= 1;
+    }
+  }
+
+  #terminalEnded(id: number, status: number): void {
+    if (this.#terminals.delete(id)) this.#page?.post({ type: 'terminal.exited', terminal: id, status });
+  }
+
+  async #solve(): Promise<void> {
+    await this.#running().solve();
+    // What it did is checked by the machine's activity, as the learner's own typing is; this only spares the wait.
+    await sleep(0);
+    if (this.#attempt) this.#report(await this.#attempt.check());
+  }
+
+  #running(): Attempt {
+    if (!this.#attempt) throw new TareError('state', 'No exercise is running: start it first.');
+    return this.#attempt;
+  }
+
+  /** The machine ended without being asked to. */
+  #lost(machine: Machine, end: MachineEnd): void {
+    if (this.#machine !== machine) return;
+    this.#drop();
+    this.#show({ state: 'ended', reason: end.reason, sentence: end.message });
+    this.context.log(`session ${this.id.slice(0, 8)}: machine ${machine.id} ended: ${end.message}`);
+  }
+
+  /** Forgets the machine and what was in it; the caller closes it. */
+  #drop(): void {
+    this.#endAttempt();
+    this.#machine = undefined;
+    for (const [id, terminal] of this.#terminals) {
+      this.#terminalEnded(id, -1);
+      terminal.close();
+    }
+  }
+
+  #endAttempt(): void {
+    this.#attempt?.close();
+    this.#attempt = undefined;
+    if (this.#attemptView) this.#showAttempt(undefined);
+  }
+
+  #show(machine: MachineView): void {
+    this.#machineView = machine;
+    this.#page?.post({ type: 'machine', machine });
+  }
+
+  #showAttempt(attempt: AttemptView | undefined): void {
+    this.#attemptView = attempt;
+    this.#page?.post({ type: 'attempt', attempt });
+  }
+
+  /** What to tell the learner; what is not meant for people goes to the log. */
+  #explain(error: unknown): { code: string; sentence: string } {
+    if (error instanceof TareError) return { code: error.code, sentence: error.message };
+    this.context.log(`session ${this.id.slice(0, 8)}: ${error instanceof Error ? error.stack : error}`);
+    return { code: 'internal', sentence: 'Something went wrong inside the lab; its terminal shows what.' };
+  }
+}
