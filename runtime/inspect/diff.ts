@@ -1,0 +1,215 @@
+/**
+ * What changed in the kernel's view of a process between two looks at it: `tare step` shows this after each step. The same
+ * list serves programs (area, name, before, after) and people (text).
+ */
+import { type Mount, propagationOf } from '../kernel/mountinfo.js';
+import type { CgroupLimits } from './cgroups.js';
+import type { IdMapping } from './details.js';
+import { CHILD_NAMESPACE_TYPES, NAMESPACE_TYPES, type NamespaceLink } from './namespaces.js';
+import type { ProcessFacts } from './process.js';
+
+export type ChangeArea =
+  | 'process' // another parent, program, session, state
+  | 'namespace'
+  | 'mount'
+  | 'root'
+  | 'cgroup'
+  | 'limit' // of a cgroup, or a resource limit
+  | 'capability'
+  | 'identity' // uids, gids, groups
+  | 'id-map'
+  | 'seccomp'
+  | 'no-new-privs'
+  | 'label'
+  | 'descriptor';
+
+export interface Change {
+  readonly area: ChangeArea;
+  readonly what: 'added' | 'removed' | 'changed';
+  /** What it is about: `mnt`, `/proc`, `effective`, `RLIMIT_NOFILE`. */
+  readonly name: string;
+  readonly before: string | null;
+  readonly after: string | null;
+  /** The sentence for people: `mnt namespace: 4026531841 -> 4026532261`. */
+  readonly text: string;
+}
+
+/** The changes, in the order of {@link ChangeArea}; empty when the two say the same. They need not be the same process. */
+export function diffFacts(before: ProcessFacts, after: ProcessFacts): Change[] {
+  const seccomp = (facts: ProcessFacts) =>
+    facts.seccomp.mode === 'filter' ? `filter (${facts.seccomp.filters})` : facts.seccomp.mode;
+  return [
+    ...value('process', 'state', state(before), state(after)),
+    ...value('process', 'parent', before.parent, after.parent),
+    ...value('process', 'program', before.exe, after.exe),
+    ...value('process', 'command', before.cmdline.join(' '), after.cmdline.join(' ')),
+    ...value('process', 'session', before.session, after.session),
+    ...value('process', 'pids', before.nsPids.join(' > '), after.nsPids.join(' > ')),
+    ...namespaces(before, after),
+    ...mounts(before, after),
+    ...value('root', 'root directory', place(before.root), place(after.root)),
+    ...value('root', 'working directory', place(before.cwd), place(after.cwd)),
+    ...cgroups(before, after),
+    ...limits(before.limits, after.limits),
+    ...resources(before, after),
+    ...capabilities(before, after),
+    ...value('identity', 'uids', ids(before.uids), ids(after.uids)),
+    ...value('identity', 'gids', ids(before.gids), ids(after.gids)),
+    ...value('identity', 'groups', before.groups.join(' '), after.groups.join(' ')),
+    ...value('id-map', 'uid map', idMap(before.uidMap), idMap(after.uidMap)),
+    ...value('id-map', 'gid map', idMap(before.gidMap), idMap(after.gidMap)),
+    ...value('seccomp', 'seccomp', seccomp(before), seccomp(after)),
+    ...value('no-new-privs', 'no_new_privs', before.noNewPrivs ? 'on' : 'off', after.noNewPrivs ? 'on' : 'off'),
+    ...value('label', 'security label', before.label, after.label),
+    ...value('descriptor', 'open descriptors', before.descriptors, after.descriptors),
+  ];
+}
+
+/** Running, sleeping and waiting differ at every look and mean nothing; stopped and zombie do. */
+function state(facts: ProcessFacts): string {
+  const names: Record<string, string> = { T: 'stopped', t: 'traced', Z: 'zombie', X: 'dead' };
+  return names[facts.state] ?? 'alive';
+}
+
+function value(
+  area: ChangeArea,
+  name: string,
+  before: string | number | null,
+  after: string | number | null,
+): Change[] {
+  if (before === after) return [];
+  const show = (x: string | number | null) => (x === null || x === '' ? 'none' : String(x));
+  return [change(area, 'changed', name, show(before), show(after), `${name}: ${show(before)} -> ${show(after)}`)];
+}
+
+function change(
+  area: ChangeArea,
+  what: Change['what'],
+  name: string,
+  before: string | null,
+  after: string | null,
+  text: string,
+): Change {
+  return { area, what, name, before, after, text };
+}
+
+function namespaces(before: ProcessFacts, after: ProcessFacts): Change[] {
+  const changes: Change[] = [];
+  const links: NamespaceLink[] = [...NAMESPACE_TYPES, ...CHILD_NAMESPACE_TYPES];
+  for (const type of links) {
+    const [from, to] = [before.namespaces[type], after.namespaces[type]];
+    if (from === to) continue;
+    const name = type.endsWith('_for_children')
+      ? `${type.split('_')[0]} namespace of its children`
+      : `${type} namespace`;
+    const shared = to !== undefined && to === after.initNamespaces[type] ? ' (that of pid 1)' : '';
+    changes.push(
+      ...value('namespace', name, from ?? null, to ?? null).map((c) => ({ ...c, name: type, text: c.text + shared })),
+    );
+  }
+  return changes;
+}
+
+/**
+ * In one namespace a mount is known by its id. A new namespace holds copies with ids of their own: there it is known by
+ * what is mounted where.
+ */
+function mounts(before: ProcessFacts, after: ProcessFacts): Change[] {
+  const sameNamespace = before.namespaces.mnt === after.namespaces.mnt;
+  const key = (m: Mount) => (sameNamespace ? `${m.id} ${m.device}` : [m.target, m.device, m.root, m.type].join('\0'));
+  const old = new Map<string, Mount[]>();
+  for (const mount of before.mounts) old.set(key(mount), [...(old.get(key(mount)) ?? []), mount]);
+  const changes: Change[] = [];
+  for (const mount of after.mounts) {
+    const was = old.get(key(mount))?.shift();
+    if (!was) {
+      changes.push(change('mount', 'added', mount.target, null, line(mount), `mounted ${line(mount)}`));
+      continue;
+    }
+    if (was.target !== mount.target) {
+      const text = `mount of ${mount.type}: ${was.target} -> ${mount.target}`;
+      changes.push(change('mount', 'changed', mount.target, was.target, mount.target, text));
+    }
+    const [from, to] = [settings(was), settings(mount)];
+    if (from !== to) {
+      changes.push(change('mount', 'changed', mount.target, from, to, `mount at ${mount.target}: ${from} -> ${to}`));
+    }
+  }
+  for (const mount of [...old.values()].flat()) {
+    changes.push(change('mount', 'removed', mount.target, line(mount), null, `no longer mounted: ${line(mount)}`));
+  }
+  return changes;
+}
+
+function line(mount: Mount): string {
+  const part = mount.root === '/' ? '' : ` (its ${mount.root})`;
+  return `${mount.type} ${mount.source || 'none'}${part} at ${mount.target} [${settings(mount)}]`;
+}
+
+/** Peer groups get new numbers with every copy of a namespace, so only the kind of propagation counts. */
+function settings(mount: Mount): string {
+  return [...mount.options, propagationOf(mount).replace(/:\d+/g, '')].join(',');
+}
+
+function place(at: ProcessFacts['root']): string | null {
+  return at && `${at.path} (inode ${at.ino} of device ${at.dev})`;
+}
+
+function cgroups(before: ProcessFacts, after: ProcessFacts): Change[] {
+  const name = (c: ProcessFacts['cgroups'][number]) =>
+    c.version === 2 ? 'cgroup v2' : `cgroup ${c.controllers.join(',')}`;
+  const [from, to] = [before, after].map((facts) => new Map(facts.cgroups.map((c) => [name(c), c.path])));
+  const all = new Set([...(from?.keys() ?? []), ...(to?.keys() ?? [])]);
+  return [...all].flatMap((key) => value('cgroup', key, from?.get(key) ?? null, to?.get(key) ?? null));
+}
+
+function limits(before: CgroupLimits, after: CgroupLimits): Change[] {
+  const show = (facts: CgroupLimits, name: 'memory' | 'swap' | 'pids' | 'cpu') =>
+    facts[name] === undefined ? null : (facts[name].effective ?? 'unlimited');
+  return [
+    ...value('limit', 'memory limit', show(before, 'memory'), show(after, 'memory')),
+    ...value('limit', 'swap limit', show(before, 'swap'), show(after, 'swap')),
+    ...value('limit', 'process limit', show(before, 'pids'), show(after, 'pids')),
+    ...value('limit', 'cpu limit', show(before, 'cpu'), show(after, 'cpu')),
+    ...value('limit', 'cpu weight', before.cpuWeight ?? null, after.cpuWeight ?? null),
+  ];
+}
+
+function resources(before: ProcessFacts, after: ProcessFacts): Change[] {
+  const show = (facts: ProcessFacts, name: string) => {
+    const limit = facts.resourceLimits[name];
+    return limit ? `${limit.soft ?? 'unlimited'}/${limit.hard ?? 'unlimited'}` : null;
+  };
+  const names = new Set([...Object.keys(before.resourceLimits), ...Object.keys(after.resourceLimits)]);
+  return [
+    ...[...names].flatMap((name) => value('limit', name, show(before, name), show(after, name))),
+    ...value('limit', 'oom_score_adj', before.oom?.adjust ?? null, after.oom?.adjust ?? null),
+  ];
+}
+
+function capabilities(before: ProcessFacts, after: ProcessFacts): Change[] {
+  const sets = ['inheritable', 'permitted', 'effective', 'bounding', 'ambient'] as const;
+  return sets.flatMap((set) => {
+    const lost = before.capabilities[set].filter((name) => !after.capabilities[set].includes(name));
+    const won = after.capabilities[set].filter((name) => !before.capabilities[set].includes(name));
+    const [from, to] = [before.capabilities[set].join(' '), after.capabilities[set].join(' ')];
+    return [
+      ...(lost.length
+        ? [change('capability', 'removed', set, from, to, `${set} capabilities lost: ${lost.join(' ')}`)]
+        : []),
+      ...(won.length
+        ? [change('capability', 'added', set, from, to, `${set} capabilities won: ${won.join(' ')}`)]
+        : []),
+    ];
+  });
+}
+
+function ids(facts: ProcessFacts['uids']): string {
+  const { real, effective, saved, filesystem } = facts;
+  const same = real === effective && real === saved && real === filesystem;
+  return same ? String(real) : `real ${real}, effective ${effective}, saved ${saved}, filesystem ${filesystem}`;
+}
+
+function idMap(map: readonly IdMapping[]): string {
+  return map.map((m) => `${m.inside} is ${m.outside} (${m.length} ids)`).join(', ');
+}
