@@ -2,7 +2,11 @@
  * The face of plan/: build a plan, check it, encode it, print it, compare two, run it. See plan.ts for what a plan is.
  */
 export { type About, type LaneBuilder, PlanBuilder, type StepMethods, type StepResult } from './builder.js';
+export { checkPlan } from './check.js';
+export { decodePlan } from './decode.js';
 export type { Cloned, PlanRun, RunOptions, StepAt, StepOutcome } from './driver.js';
+export { encodePlan, lanesOf } from './encode.js';
+export { errnoName, errnoNumber } from './errno.js';
 export { LANES, type Lane, type Plan, type Slot, type Step, type StepOf } from './plan.js';
 export {
   type KindInfo,

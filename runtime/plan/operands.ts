@@ -1,0 +1,140 @@
+/**
+ * The rules for what a single step says: the right inputs of the right types, outputs that fit, errnos that exist. The
+ * limits are those of native/stage/protocol.h.
+ */
+import { errnoNumber } from './errno.js';
+import { LANES, type Lane, type Plan, type Slot, type Step } from './plan.js';
+import { isSlot } from './slot-states.js';
+import { type KindInfo, STEP_KINDS } from './steps.gen.js';
+
+export const MAX_SLOTS = 1024;
+export const MAX_STEPS = 8192;
+/** tolerate[2] of struct plan_step. */
+const MAX_TOLERATED = 2;
+
+/** Kinds by name, with their number on the wire. */
+export const KINDS: ReadonlyMap<string, KindInfo & { readonly number: number }> = new Map(
+  STEP_KINDS.map((info, number) => [info.kind, { ...info, number }]),
+);
+
+/** Descriptor inputs that may be none. For the others none would only ever be EBADF. */
+const OPTIONAL = new Set([
+  'clone.cgroup',
+  'mount_setattr.userns',
+  'post.fd',
+  'call.fd',
+  'supervise.state',
+  'supervise.listener',
+]);
+
+/** Descriptor inputs that name a directory for a path, where the working directory may stand. */
+const DIRECTORIES = new Set(['dir', 'root', 'from', 'to']);
+
+/** What is wrong with a step's operands, or undefined. */
+export function checkOperands(plan: Plan, lane: Lane, step: Step): string | undefined {
+  const info = KINDS.get(step.kind);
+  if (!info) return 'there is no such step kind';
+  const inputs = step.inputs as Readonly<Record<string, unknown>>;
+  const outputs = step.outputs as Readonly<Record<string, unknown>>;
+  for (const input of info.inputs) {
+    const wrong = checkInput(plan, lane, `${step.kind}.${input.name}`, input, inputs[input.name]);
+    if (wrong) return `input "${input.name}": ${wrong}`;
+  }
+  for (const name in inputs) if (!info.inputs.some((input) => input.name === name)) return `it has no input "${name}"`;
+  for (const name in outputs) {
+    const output = info.outputs.find((known) => known.name === name);
+    if (!output) return `it has no output "${name}"`;
+    const wrong = checkSlot(plan, outputs[name], output.letter === 'd' ? 'fd' : 'pid');
+    if (wrong) return `output "${name}": ${wrong}`;
+  }
+  for (const guard of [step.guardIf, step.guardUnless]) {
+    const wrong = guard && checkSlot(plan, guard, undefined);
+    if (wrong) return `its condition: ${wrong}`;
+  }
+  const tolerate = step.tolerate ?? [];
+  if (tolerate.length > MAX_TOLERATED)
+    return `tolerates ${tolerate.length} errnos; at most ${MAX_TOLERATED} can be named`;
+  for (const name of tolerate) if (!errnoNumber(name)) return `"${name}" is not the name of an errno`;
+  return checkKind(step);
+}
+
+function checkInput(
+  plan: Plan,
+  lane: Lane,
+  place: string,
+  input: KindInfo['inputs'][number],
+  value: unknown,
+): string | undefined {
+  switch (input.letter) {
+    case 'd':
+      if (value === 'none') return OPTIONAL.has(place) ? undefined : 'it cannot be none';
+      if (value === 'cwd') return DIRECTORIES.has(input.name) ? undefined : 'it cannot be the working directory';
+      return checkSlot(plan, value, 'fd');
+    case 'p':
+      return value === 'self' ? undefined : checkSlot(plan, value, 'pid');
+    case 'l':
+      if (!LANES.includes(value as Lane) || !plan.lanes[value as Lane]) return `this plan has no lane ${String(value)}`;
+      return value === lane ? 'it names its own lane' : undefined;
+    case 's':
+      return checkString(value);
+    case 'v':
+      if (!Array.isArray(value)) return 'a list of strings is wanted';
+      for (const one of value) {
+        const wrong = checkString(one);
+        if (wrong) return wrong;
+      }
+      return undefined;
+    case 'b':
+      return value instanceof Uint8Array ? undefined : 'bytes are wanted';
+    case 'u':
+      if (typeof value === 'bigint') return value >= 0n && value < 1n << 64n ? undefined : `${value} is not of 64 bits`;
+      return Number.isSafeInteger(value) && (value as number) >= 0
+        ? undefined
+        : `${String(value)} is not an unsigned integer`;
+    case 'i':
+      return Number.isSafeInteger(value) ? undefined : `${String(value)} is not an integer`;
+  }
+}
+
+function checkString(value: unknown): string | undefined {
+  if (typeof value !== 'string') return 'a string is wanted';
+  if (value.includes('\0')) return 'a string holds a NUL byte, which would end it early';
+  // Half of a surrogate pair has no UTF-8; encoding it would silently name something else.
+  if (/\p{Surrogate}/u.test(value)) return 'a string is not well-formed Unicode';
+  return undefined;
+}
+
+function checkSlot(plan: Plan, value: unknown, type: Slot['type'] | undefined): string | undefined {
+  if (!isSlot(value)) return type === 'pid' ? 'a pid slot is wanted' : 'a descriptor slot is wanted';
+  const known = plan.slots[value.slot];
+  if (!known) return `slot ${value.slot} is not one of this plan`;
+  if (known !== value && (known.type !== value.type || known.name !== value.name)) {
+    return `slot "${value.name}" is of another plan`;
+  }
+  if (type && known.type !== type) return `slot "${known.name}" holds a ${known.type}, and a ${type} is wanted`;
+  return undefined;
+}
+
+/** Rules of single kinds: what the kernel, or stage, would refuse anyway, said earlier and in words. */
+function checkKind(step: Step): string | undefined {
+  switch (step.kind) {
+    case 'exec':
+      if (step.inputs.candidates.length === 0) return 'no candidate to execute';
+      return step.inputs.argv.length === 0 ? 'argv is empty' : undefined;
+    case 'exec_fd':
+      return step.inputs.argv.length === 0 ? 'argv is empty' : undefined;
+    case 'setgroups':
+      return step.inputs.gids.length % 4 === 0 ? undefined : 'gids are 4 bytes each';
+    case 'seccomp': {
+      const bytes = step.inputs.filter.length;
+      // BPF_MAXINSNS of <linux/bpf_common.h>.
+      return bytes > 0 && bytes % 8 === 0 && bytes <= 4096 * 8
+        ? undefined
+        : 'a filter has 1 to 4096 instructions of 8 bytes';
+    }
+    case 'exit':
+      return BigInt(step.inputs.status) <= 255n ? undefined : 'an exit status is at most 255';
+    default:
+      return undefined;
+  }
+}
