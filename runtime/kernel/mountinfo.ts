@@ -1,109 +1,98 @@
 /**
- * /proc/PID/mountinfo, parsed: what a mount namespace holds, one line a mount (proc_pid_mountinfo(5)). The text may come
- * from a hostile guest: a line that is not of the kernel's form throws a TareError with code `protocol`.
+ * Reads /proc/PID/mountinfo: one typed entry a mount, octal escapes resolved. proc_pid_mountinfo(5).
  */
 import { TareError } from './error.js';
 
-export interface Mount {
+export interface MountInfo {
+  /** Unique while the mount exists; reused afterwards. */
   readonly id: number;
-  /** Id of the mount that this one is on; its own id, or one that is not in the list, for the root. */
   readonly parent: number;
-  /** `major:minor` of the file system, as st_dev of its files. */
-  readonly device: string;
-  /** The directory of the file system that is seen here: `/`, or what a bind mount has picked. */
+  /** Device number of the file system, as stat(2) has it. */
+  readonly major: number;
+  readonly minor: number;
+  /** The directory of the file system that is visible here: `/` unless it is a bind mount. */
   readonly root: string;
-  /** Where, relative to the process's root. */
-  readonly target: string;
-  /** Options of this mount: `ro`, `nosuid` ... */
+  /** Relative to the root directory of the process whose mountinfo it is. */
+  readonly mountPoint: string;
+  /** Of this mount: `ro`, `nosuid`, `noatime` ... */
   readonly options: readonly string[];
-  /** Peer group to which mounts and unmounts go, and from which they come. */
+  /** Peer group of a shared mount. */
   readonly shared?: number;
-  /** Peer group from which they come only. */
+  /** Peer group from which a slave mount receives. */
   readonly master?: number;
-  /** Nearest peer group that the process can see, where the master is out of its sight. */
+  /** With `master`: the nearest peer group that is visible to this process. */
   readonly propagateFrom?: number;
   readonly unbindable: boolean;
-  /** `ext4`, `proc`, `fuse.sshfs`. */
-  readonly type: string;
+  /** `ext4`, `proc`, `fuse.sshfs` ... */
+  readonly fsType: string;
   readonly source: string;
-  /** Options of the file system. */
+  /** Of the file system, shared by all its mounts. */
   readonly superOptions: readonly string[];
 }
 
-/** More mounts than the kernel's default limit (sysctl fs.mount-max) allows; beyond it the text is not taken. */
-const MAX_MOUNTS = 100_000;
-
-/**
- * Parses the whole of a mountinfo file.
- *
- * @throws TareError `protocol` for a line that the kernel does not write.
- */
-export function parseMountinfo(text: string): Mount[] {
-  const lines = text.split('\n');
-  if (lines.at(-1) === '') lines.pop();
-  if (lines.length > MAX_MOUNTS) throw new TareError('protocol', `mountinfo has more than ${MAX_MOUNTS} lines`);
-  return lines.map(parseLine);
+/** Parses the whole file. @throws TareError `protocol` for a line that is none of mountinfo's. */
+export function parseMountInfo(text: string): MountInfo[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map(parseLine);
 }
 
-/** `private`, `shared:5`, `master:3`, `shared:5,master:3` or `unbindable`. */
-export function propagationOf(mount: Mount): string {
-  const words: string[] = [];
-  if (mount.shared !== undefined) words.push(`shared:${mount.shared}`);
-  if (mount.master !== undefined) words.push(`master:${mount.master}`);
-  if (mount.unbindable) words.push('unbindable');
-  return words.join(',') || 'private';
-}
-
-function parseLine(line: string): Mount {
-  const fields = line.split(' ');
-  const dash = fields.indexOf('-', 6);
-  const [id, parent, device, root, target, options] = fields;
-  const [type, source, superOptions] = dash === -1 ? [] : fields.slice(dash + 1);
-  // The source may be the empty string ("- tmpfs  rw"), so only undefined means missing.
-  if (
-    root === undefined ||
-    target === undefined ||
-    options === undefined ||
-    type === undefined ||
-    source === undefined ||
-    !/^\d+:\d+$/.test(device ?? '')
-  ) {
-    throw malformed(line);
+/** The mount in which an absolute path lies, as seen at `mounts`: of the deepest mount points the one mounted last. */
+export function mountOf(mounts: readonly MountInfo[], path: string): MountInfo | undefined {
+  let found: MountInfo | undefined;
+  for (const mount of mounts) {
+    if (!isBelow(path, mount.mountPoint)) continue;
+    if (!found || mount.mountPoint.length >= found.mountPoint.length) found = mount;
   }
-  const tags = fields.slice(6, dash);
+  return found;
+}
+
+/** Propagation as mount(8) names it: `shared`, `slave`, `slave,shared`, `private` or `unbindable`. */
+export function propagation(mount: MountInfo): string {
+  if (mount.unbindable) return 'unbindable';
+  const kinds = [...(mount.master === undefined ? [] : ['slave']), ...(mount.shared === undefined ? [] : ['shared'])];
+  return kinds.join(',') || 'private';
+}
+
+//   36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
+const LINE = /^(\d+) (\d+) (\d+):(\d+) (\S+) (\S+) (\S+) ((?:\S+ )*?)- (\S+) (\S*) (\S*)$/;
+
+function parseLine(line: string): MountInfo {
+  const match = LINE.exec(line);
+  if (!match) throw new TareError('protocol', `this is no line of mountinfo: ${JSON.stringify(line)}`);
+  const [id = '', parent = '', major = '', minor = '', root = '', point = '', options = '', tags = ''] = match.slice(1);
+  const [fsType = '', source = '', superOptions = ''] = match.slice(9);
+  const tag = new Map(
+    tags
+      .split(' ')
+      .filter(Boolean)
+      .map((text) => [text.split(':')[0], text.split(':')[1]] as const),
+  );
+  const group = (name: string) => (tag.has(name) ? Number(tag.get(name)) : undefined);
   return {
-    id: number(id, line),
-    parent: number(parent, line),
-    device: device as string,
-    root: unmangle(root),
-    target: unmangle(target),
+    id: Number(id),
+    parent: Number(parent),
+    major: Number(major),
+    minor: Number(minor),
+    root: unescapeOctal(root),
+    mountPoint: unescapeOctal(point),
     options: options.split(','),
-    ...group('shared', 'shared:', tags, line),
-    ...group('master', 'master:', tags, line),
-    ...group('propagateFrom', 'propagate_from:', tags, line),
-    unbindable: tags.includes('unbindable'),
-    type: unmangle(type),
-    source: unmangle(source),
-    superOptions: superOptions ? unmangle(superOptions).split(',') : [],
+    shared: group('shared'),
+    master: group('master'),
+    propagateFrom: group('propagate_from'),
+    unbindable: tag.has('unbindable'),
+    fsType: unescapeOctal(fsType),
+    source: unescapeOctal(source),
+    superOptions: unescapeOctal(superOptions).split(','),
   };
 }
 
-/** Unknown tags are for kernels to come: the manual page says to ignore them. */
-function group<K extends string>(key: K, prefix: string, tags: readonly string[], line: string): { [P in K]?: number } {
-  const tag = tags.find((t) => t.startsWith(prefix));
-  return tag === undefined ? {} : ({ [key]: number(tag.slice(prefix.length), line) } as { [P in K]?: number });
+/** Space, tab, newline, backslash and (in sources) `#` are written as `\040` and so on; each escape is one byte. */
+function unescapeOctal(text: string): string {
+  return text.replace(/\\([0-3][0-7]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }
 
-function number(text: string | undefined, line: string): number {
-  if (text === undefined || !/^\d{1,15}$/.test(text)) throw malformed(line);
-  return Number(text);
-}
-
-/** The kernel writes space, tab, newline, backslash and # as three octal digits (seq_path, mangle). */
-function unmangle(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
-}
-
-function malformed(line: string): TareError {
-  return new TareError('protocol', `not a line of mountinfo: ${JSON.stringify(line.slice(0, 200))}`);
+function isBelow(path: string, folder: string): boolean {
+  return folder === '/' || path === folder || path.startsWith(`${folder}/`);
 }
