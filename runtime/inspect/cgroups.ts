@@ -4,9 +4,9 @@
  * it, since the tightest one counts (cgroups(7), Documentation/admin-guide/cgroup-v2.rst). Written and changed elsewhere:
  * runtime/kernel has the drivers.
  */
-import { type Mount, parseMountinfo } from '../kernel/mountinfo.js';
+import { type MountInfo, parseMountInfo } from '../kernel/mountinfo.js';
 import type { ProcSource } from './proc-source.js';
-import { malformed, readText } from './read.js';
+import { malformed, readText, unlessRefused } from './read.js';
 
 export interface CgroupFacts {
   readonly version: 1 | 2;
@@ -64,7 +64,7 @@ export async function cgroupLimits(source: ProcSource, pid: number): Promise<Cgr
 }
 
 /** What /proc/PID/cgroup says, with the directories that `mounts`, those of the reader, show it at. */
-export function locateCgroups(text: string, mounts: readonly Mount[]): CgroupFacts[] {
+export function locateCgroups(text: string, mounts: readonly MountInfo[]): CgroupFacts[] {
   const lines = text.split('\n').filter(Boolean);
   if (lines.length > MAX_HIERARCHIES) throw malformed('/proc/PID/cgroup', text);
   return lines.map((line) => {
@@ -75,15 +75,15 @@ export function locateCgroups(text: string, mounts: readonly Mount[]): CgroupFac
     const controllers = names.split(',').filter(Boolean);
     const mount = mounts.find((m) =>
       version === 2
-        ? m.type === 'cgroup2'
-        : m.type === 'cgroup' && controllers.every((name) => m.superOptions.includes(name)),
+        ? m.fsType === 'cgroup2'
+        : m.fsType === 'cgroup' && controllers.every((name) => m.superOptions.includes(name)),
     );
     return {
       version,
       controllers,
       path,
       directory: mount ? directoryOf(path, mount) : null,
-      mountPoint: mount?.target ?? null,
+      mountPoint: mount?.mountPoint ?? null,
     };
   });
 }
@@ -91,11 +91,9 @@ export function locateCgroups(text: string, mounts: readonly Mount[]): CgroupFac
 /** Reads the limits of cgroups that were found by {@link cgroups}. A file that is not there sets no limit. */
 export async function readLimits(source: ProcSource, found: readonly CgroupFacts[]): Promise<CgroupLimits> {
   const read = async (directory: string, file: string): Promise<string | undefined> => {
-    try {
-      return (await source.readFile(`${directory}/${file}`, FILE_MAX)).toString('latin1').trim();
-    } catch {
-      return undefined; // the root has no limit files, a controller may be off here, the cgroup may be gone
-    }
+    // The root has no limit files, a controller may be off here, the cgroup may be gone: no limit.
+    const text = await unlessRefused(source.readFile(`${directory}/${file}`, FILE_MAX));
+    return text?.toString('latin1').trim();
   };
   const v2 = found.find((c) => c.version === 2)?.directory;
   const v1 = (controller: string) =>
@@ -139,9 +137,9 @@ export async function readLimits(source: ProcSource, found: readonly CgroupFacts
 }
 
 /** The cgroup file systems that the reader has mounted. */
-export async function cgroupMounts(source: ProcSource): Promise<Mount[]> {
+export async function cgroupMounts(source: ProcSource): Promise<MountInfo[]> {
   const text = (await source.readFile('/proc/self/mountinfo')).toString('utf8');
-  return parseMountinfo(text).filter((mount) => mount.type === 'cgroup' || mount.type === 'cgroup2');
+  return parseMountInfo(text).filter((mount) => mount.fsType === 'cgroup' || mount.fsType === 'cgroup2');
 }
 
 type Read = (directory: string, file: string) => Promise<string | undefined>;
@@ -175,11 +173,11 @@ function plain(text: string | undefined): number | null {
 }
 
 /** A path above the cgroup namespace's root, `/../x`, and one outside what is mounted, cannot be read at. */
-function directoryOf(path: string, mount: Mount): string | null {
+function directoryOf(path: string, mount: MountInfo): string | null {
   if (path.split('/').includes('..')) return null;
-  if (mount.root === '/') return path === '/' ? mount.target : mount.target + path;
-  if (path === mount.root) return mount.target;
-  return path.startsWith(`${mount.root}/`) ? mount.target + path.slice(mount.root.length) : null;
+  if (mount.root === '/') return path === '/' ? mount.mountPoint : mount.mountPoint + path;
+  if (path === mount.root) return mount.mountPoint;
+  return path.startsWith(`${mount.root}/`) ? mount.mountPoint + path.slice(mount.root.length) : null;
 }
 
 /** The directory and those above it, up to where the hierarchy is mounted. */

@@ -3,7 +3,7 @@
  * `partly` separated with a gap worth knowing, `open` not separated at all. A grade is about the fact only: a process that
  * shares the network on purpose is `open` there all the same.
  */
-import type { Mount } from '../kernel/mountinfo.js';
+import type { MountInfo } from '../kernel/mountinfo.js';
 import { NAMESPACE_TYPES, type NamespaceType } from './namespaces.js';
 import type { ProcessFacts } from './process.js';
 
@@ -49,27 +49,31 @@ export function containment(facts: ProcessFacts): Containment {
 function verdict(facts: ProcessFacts): Pick<Containment, 'verdict' | 'summary'> {
   const own = NAMESPACE_TYPES.filter((type) => sharing(facts, type) === false);
   const known = NAMESPACE_TYPES.some((type) => sharing(facts, type) !== null);
-  const ownFiles = facts.rootSharedWithInit === false || own.includes('mnt');
+  const ownFiles = rootShared(facts) === false || own.includes('mnt');
   const list = own.join(', ');
-  if (!known) return { verdict: 'partial', summary: 'its namespaces cannot be compared with those of pid 1' };
+  if (!known) return { verdict: 'partial', summary: 'its namespaces cannot be compared with those of the machine' };
   if (own.length === 0 && !ownFiles)
     return {
       verdict: 'host',
-      summary: 'it shares every namespace with pid 1: a process of the machine like any other',
+      summary: 'it shares every namespace with the machine: a process like any other',
     };
-  if (own.includes('mnt') && own.includes('pid') && facts.rootSharedWithInit === false) {
+  if (own.includes('mnt') && own.includes('pid') && rootShared(facts) === false) {
     return { verdict: 'container', summary: `it has a root directory of its own, and its own ${list} namespaces` };
   }
   const what = own.length
     ? `it has its own ${list} namespace${own.length > 1 ? 's' : ''}`
     : 'it has a root directory of its own';
-  return { verdict: 'partial', summary: `${what}, and shares the rest with pid 1` };
+  return { verdict: 'partial', summary: `${what}, and shares the rest with the machine` };
 }
 
 /** null where either inode is unknown. */
 function sharing(facts: ProcessFacts, type: NamespaceType): boolean | null {
-  const [own, init] = [facts.namespaces[type], facts.initNamespaces[type]];
-  return own === undefined || init === undefined ? null : own === init;
+  const [own, theirs] = [facts.namespaces[type], facts.machine.namespaces[type]];
+  return own === undefined || theirs === undefined ? null : own === theirs;
+}
+
+function rootShared({ root, machine }: ProcessFacts): boolean | null {
+  return root && machine.root ? root.dev === machine.root.dev && root.ino === machine.root.ino : null;
 }
 
 const SHARED_MEANS: Record<NamespaceType, string> = {
@@ -87,21 +91,20 @@ function namespaces(facts: ProcessFacts): Finding[] {
   return NAMESPACE_TYPES.flatMap((type) => {
     const shared = sharing(facts, type);
     if (shared === null) return [];
-    return [finding(`${type} namespace`, !shared, 'its own', `shared with pid 1: ${SHARED_MEANS[type]}`)];
+    return [finding(`${type} namespace`, !shared, 'its own', `shared: ${SHARED_MEANS[type]}`)];
   });
 }
 
 function rootDirectory(facts: ProcessFacts): Finding {
   const area = 'root directory';
-  if (facts.rootSharedWithInit === null)
-    return { area, grade: 'partly', text: 'it cannot be compared with that of pid 1' };
-  if (facts.rootSharedWithInit)
-    return { area, grade: 'open', text: 'the one of pid 1: it sees the files of the machine' };
+  if (rootShared(facts) === null)
+    return { area, grade: 'partly', text: 'it cannot be compared with that of the machine' };
+  if (rootShared(facts)) return { area, grade: 'open', text: 'that of the machine: it sees all files' };
   if (sharing(facts, 'mnt') === true) {
     return {
       area,
       grade: 'partly',
-      text: 'its own by chroot in the mount namespace of pid 1, from which root can get out',
+      text: 'its own by chroot in the mount namespace of the machine, from which root can get out',
     };
   }
   return { area, grade: 'contained', text: 'its own' };
@@ -109,24 +112,24 @@ function rootDirectory(facts: ProcessFacts): Finding {
 
 /** Mounts by which a process with its own root still reaches the machine. */
 function exposedMounts(facts: ProcessFacts): Finding[] {
-  if (facts.rootSharedWithInit !== false) return [];
+  if (rootShared(facts) !== false) return [];
   // The topmost mount at a place is the one that is seen.
-  const seen = new Map(facts.mounts.map((mount) => [mount.target, mount]));
-  const writable = (mount: Mount | undefined) => mount !== undefined && !mount.options.includes('ro');
+  const seen = new Map(facts.mounts.map((mount) => [mount.mountPoint, mount]));
+  const writable = (mount: MountInfo | undefined) => mount !== undefined && !mount.options.includes('ro');
   const found: Finding[] = [];
   const gap = (grade: Grade, text: string) => found.push({ area: 'mounts', grade, text });
   for (const mount of seen.values()) {
     if (/\/(docker|containerd|podman|crio|tare)\.sock$/.test(mount.root)) {
-      gap('open', `${mount.target} is the socket of a container engine: whoever reaches it is root of the machine`);
+      gap('open', `${mount.mountPoint} is the socket of a container engine: whoever reaches it is root of the machine`);
     }
-    if (mount.type === 'devtmpfs') gap('open', `${mount.target} holds the devices of the machine`);
-    if (['cgroup', 'cgroup2'].includes(mount.type) && writable(mount) && sharing(facts, 'user') === true) {
-      gap('partly', `${mount.target} (${mount.type}) can be written`);
+    if (mount.fsType === 'devtmpfs') gap('open', `${mount.mountPoint} holds the devices of the machine`);
+    if (['cgroup', 'cgroup2'].includes(mount.fsType) && writable(mount) && sharing(facts, 'user') === true) {
+      gap('partly', `${mount.mountPoint} (${mount.fsType}) can be written`);
     }
-    if (mount.type === 'sysfs' && writable(mount)) gap('partly', `${mount.target} (sysfs) can be written`);
-    if (mount.shared !== undefined) gap('partly', `mounts at ${mount.target} propagate to other mount namespaces`);
-    if (mount.type === 'proc' && writable(mount) && sharing(facts, 'user') === true) {
-      const at = mount.target === '/' ? '' : mount.target;
+    if (mount.fsType === 'sysfs' && writable(mount)) gap('partly', `${mount.mountPoint} (sysfs) can be written`);
+    if (mount.shared !== undefined) gap('partly', `mounts at ${mount.mountPoint} propagate to other mount namespaces`);
+    if (mount.fsType === 'proc' && writable(mount) && sharing(facts, 'user') === true) {
+      const at = mount.mountPoint === '/' ? '' : mount.mountPoint;
       if (!seen.has(`${at}/sys`)) gap('partly', `${at}/sys can be written: settings of the whole kernel`);
       if (!seen.has(`${at}/kcore`)) gap('partly', `${at}/kcore is not masked: the memory of the kernel`);
     }

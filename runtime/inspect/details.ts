@@ -4,7 +4,7 @@
  * thread has no exe, a zombie no mounts) the answer is null or empty, not an error.
  */
 import { TareError } from '../kernel/error.js';
-import { type Mount, parseMountinfo } from '../kernel/mountinfo.js';
+import { type MountInfo, parseMountInfo } from '../kernel/mountinfo.js';
 import type { ProcSource } from './proc-source.js';
 import { errorCode, explain, malformed, parseNumber, procPath, readLink, readText } from './read.js';
 
@@ -30,9 +30,9 @@ export interface Place {
 }
 
 /** Mounts of the process's mount namespace, in the order of mountinfo. @throws TareError `not-found`, `permission`, `protocol`. */
-export async function mountInfo(source: ProcSource, pid: number): Promise<Mount[]> {
+export async function mountInfo(source: ProcSource, pid: number): Promise<MountInfo[]> {
   const text = await unlessAbsent(readText(source, pid, 'mountinfo', 16 << 20), ['EINVAL']);
-  return text === null ? [] : parseMountinfo(text);
+  return text === null ? [] : parseMountInfo(text);
 }
 
 /** The root directory. @throws TareError `not-found`, `permission`. */

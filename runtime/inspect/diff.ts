@@ -2,7 +2,7 @@
  * What changed in the kernel's view of a process between two looks at it: `tare step` shows this after each step. The same
  * list serves programs (area, name, before, after) and people (text).
  */
-import { type Mount, propagationOf } from '../kernel/mountinfo.js';
+import { type MountInfo, propagation } from '../kernel/mountinfo.js';
 import type { CgroupLimits } from './cgroups.js';
 import type { IdMapping } from './details.js';
 import { CHILD_NAMESPACE_TYPES, NAMESPACE_TYPES, type NamespaceLink } from './namespaces.js';
@@ -102,7 +102,7 @@ function namespaces(before: ProcessFacts, after: ProcessFacts): Change[] {
     const name = type.endsWith('_for_children')
       ? `${type.split('_')[0]} namespace of its children`
       : `${type} namespace`;
-    const shared = to !== undefined && to === after.initNamespaces[type] ? ' (that of pid 1)' : '';
+    const shared = to !== undefined && to === after.machine.namespaces[type] ? ' (the machine’s)' : '';
     changes.push(
       ...value('namespace', name, from ?? null, to ?? null).map((c) => ({ ...c, name: type, text: c.text + shared })),
     );
@@ -116,39 +116,44 @@ function namespaces(before: ProcessFacts, after: ProcessFacts): Change[] {
  */
 function mounts(before: ProcessFacts, after: ProcessFacts): Change[] {
   const sameNamespace = before.namespaces.mnt === after.namespaces.mnt;
-  const key = (m: Mount) => (sameNamespace ? `${m.id} ${m.device}` : [m.target, m.device, m.root, m.type].join('\0'));
-  const old = new Map<string, Mount[]>();
+  const key = (m: MountInfo) =>
+    sameNamespace
+      ? `${m.id} ${m.major}:${m.minor}`
+      : [m.mountPoint, `${m.major}:${m.minor}`, m.root, m.fsType].join('\0');
+  const old = new Map<string, MountInfo[]>();
   for (const mount of before.mounts) old.set(key(mount), [...(old.get(key(mount)) ?? []), mount]);
   const changes: Change[] = [];
   for (const mount of after.mounts) {
     const was = old.get(key(mount))?.shift();
     if (!was) {
-      changes.push(change('mount', 'added', mount.target, null, line(mount), `mounted ${line(mount)}`));
+      changes.push(change('mount', 'added', mount.mountPoint, null, line(mount), `mounted ${line(mount)}`));
       continue;
     }
-    if (was.target !== mount.target) {
-      const text = `mount of ${mount.type}: ${was.target} -> ${mount.target}`;
-      changes.push(change('mount', 'changed', mount.target, was.target, mount.target, text));
+    if (was.mountPoint !== mount.mountPoint) {
+      const text = `mount of ${mount.fsType}: ${was.mountPoint} -> ${mount.mountPoint}`;
+      changes.push(change('mount', 'changed', mount.mountPoint, was.mountPoint, mount.mountPoint, text));
     }
     const [from, to] = [settings(was), settings(mount)];
     if (from !== to) {
-      changes.push(change('mount', 'changed', mount.target, from, to, `mount at ${mount.target}: ${from} -> ${to}`));
+      changes.push(
+        change('mount', 'changed', mount.mountPoint, from, to, `mount at ${mount.mountPoint}: ${from} -> ${to}`),
+      );
     }
   }
   for (const mount of [...old.values()].flat()) {
-    changes.push(change('mount', 'removed', mount.target, line(mount), null, `no longer mounted: ${line(mount)}`));
+    changes.push(change('mount', 'removed', mount.mountPoint, line(mount), null, `no longer mounted: ${line(mount)}`));
   }
   return changes;
 }
 
-function line(mount: Mount): string {
+function line(mount: MountInfo): string {
   const part = mount.root === '/' ? '' : ` (its ${mount.root})`;
-  return `${mount.type} ${mount.source || 'none'}${part} at ${mount.target} [${settings(mount)}]`;
+  return `${mount.fsType} ${mount.source || 'none'}${part} at ${mount.mountPoint} [${settings(mount)}]`;
 }
 
-/** Peer groups get new numbers with every copy of a namespace, so only the kind of propagation counts. */
-function settings(mount: Mount): string {
-  return [...mount.options, propagationOf(mount).replace(/:\d+/g, '')].join(',');
+/** Without the numbers of peer groups: every copy of a namespace has others. */
+function settings(mount: MountInfo): string {
+  return [...mount.options, propagation(mount)].join(',');
 }
 
 function place(at: ProcessFacts['root']): string | null {

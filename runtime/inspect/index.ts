@@ -3,7 +3,7 @@
  * machine, or a `Machine` of runtime/vm. Failures are TareErrors: `not-found` (no such process), `permission`, `protocol`.
  */
 
-export { type Mount, propagationOf } from '../kernel/mountinfo.js';
+export { type MountInfo, propagation } from '../kernel/mountinfo.js';
 export { type CgroupFacts, type CgroupLimits, cgroupLimits, cgroups, type Limit } from './cgroups.js';
 export { type Containment, containment, type Finding, type Grade } from './containment.js';
 export {
@@ -26,6 +26,7 @@ export {
 export { type Change, type ChangeArea, diffFacts } from './diff.js';
 export { childrenOf, type FoundProcess, findProcesses, isAlive, processIds } from './find.js';
 export { localProc } from './local-proc.js';
+export { type MachineView, machineView } from './machine-view.js';
 export {
   CHILD_NAMESPACE_TYPES,
   compareNamespaces,

@@ -5,11 +5,13 @@
  */
 import { capabilityNames } from '../kernel/capabilities.js';
 import { TareError } from '../kernel/error.js';
-import type { Mount } from '../kernel/mountinfo.js';
+import type { MountInfo } from '../kernel/mountinfo.js';
 import { type CgroupFacts, type CgroupLimits, cgroups, readLimits } from './cgroups.js';
 import * as details from './details.js';
+import { type MachineView, machineView } from './machine-view.js';
 import { type NamespaceInodes, namespaceInode, namespaceInodes } from './namespaces.js';
 import type { ProcSource } from './proc-source.js';
+import { unlessRefused } from './read.js';
 import { type Ids, stat, status } from './status.js';
 
 export interface ProcessFacts {
@@ -28,13 +30,11 @@ export interface ProcessFacts {
   /** Its pid in each pid namespace, from the reader's inwards. */
   readonly nsPids: readonly number[];
   readonly namespaces: NamespaceInodes;
-  /** Those of the reader's pid 1: what is equal is shared with it. Empty where they may not be read. */
-  readonly initNamespaces: NamespaceInodes;
   readonly root: details.Place | null;
-  /** Whether root is the directory that pid 1 has; null where that may not be read. */
-  readonly rootSharedWithInit: boolean | null;
+  /** What the process is compared with: whatever is equal is shared with the machine. */
+  readonly machine: MachineView;
   readonly cwd: details.Place | null;
-  readonly mounts: readonly Mount[];
+  readonly mounts: readonly MountInfo[];
   readonly cgroups: readonly CgroupFacts[];
   readonly limits: CgroupLimits;
   /** Names, as `CAP_SYS_ADMIN`. */
@@ -72,14 +72,10 @@ export async function inspectProcess(source: ProcSource, pid: number): Promise<P
   const before = await stat(source, pid);
   const unreadable: string[] = [];
   const optional = async <T>(what: string, fallback: T, read: Promise<T>): Promise<T> => {
-    try {
-      return await read;
-    } catch (error) {
-      // A machine that is gone, or lies, is an error; what is not there, or not for us, is a gap.
-      if (error instanceof TareError && !['permission', 'not-found', 'system-call'].includes(error.code)) throw error;
-      unreadable.push(what);
-      return fallback;
-    }
+    const value = await unlessRefused(read.then((fact) => ({ fact })));
+    if (value) return value.fact;
+    unreadable.push(what);
+    return fallback;
   };
 
   const reads = {
@@ -87,9 +83,8 @@ export async function inspectProcess(source: ProcSource, pid: number): Promise<P
     // One link by itself: whoever may not read it gets one sentence, not a list of gaps. A zombie keeps only this one.
     user: namespaceInode(source, pid, 'user'),
     namespaces: namespaceInodes(source, pid),
-    initNamespaces: optional('namespaces of pid 1', {}, namespaceInodes(source, 1)),
+    machine: machineView(source),
     root: optional('root', null, details.root(source, pid)),
-    sameRoot: optional('root of pid 1', null, details.sameRoot(source, pid, 1)),
     cwd: optional('cwd', null, details.cwd(source, pid)),
     exe: optional('exe', null, details.exe(source, pid)),
     cmdline: optional('cmdline', [], details.cmdline(source, pid)),
@@ -121,9 +116,8 @@ export async function inspectProcess(source: ProcSource, pid: number): Promise<P
     processGroup: after.processGroup,
     nsPids,
     namespaces: facts.namespaces,
-    initNamespaces: facts.initNamespaces,
     root: facts.root,
-    rootSharedWithInit: facts.sameRoot,
+    machine: facts.machine,
     cwd: facts.cwd,
     mounts: facts.mounts,
     cgroups: facts.cgroups,

@@ -73,6 +73,20 @@ export function errorCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/**
+ * What the read gives; null where the kernel refuses it, or has nothing there. A machine that is gone or lies, and every
+ * fault of our own, is thrown on.
+ */
+export async function unlessRefused<T>(read: Promise<T>): Promise<T | null> {
+  try {
+    return await read;
+  } catch (error) {
+    const refused = error instanceof TareError && ['permission', 'not-found', 'system-call'].includes(error.code);
+    if (refused || (!(error instanceof TareError) && errorCode(error)?.startsWith('E'))) return null;
+    throw error;
+  }
+}
+
 /** A decimal number as the kernel writes it. @throws TareError `protocol` for anything else, or beyond 2^53. */
 export function parseNumber(text: string | undefined, where: string): number {
   const value = text !== undefined && /^-?\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
