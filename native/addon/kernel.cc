@@ -1,10 +1,11 @@
 /*
- * kernel.cc: questions about the kernel itself, asked without changing anything. seccomp(2), syscalls(2).
+ * kernel.cc: questions about the kernel itself, asked without changing anything. seccomp(2), syscalls(2), landlock(7).
  */
 #include "addon.h"
 
 #include <cerrno>
 
+#include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -33,9 +34,16 @@ static Napi::Value seccomp_action_available(const Napi::CallbackInfo &info)
     throw failure(info.Env(), "seccomp", errno, {"SECCOMP_GET_ACTION_AVAIL", "0", "[" + show_hex(action) + "]"});
 }
 
+static Napi::Value landlock_abi(const Napi::CallbackInfo &info)
+{
+    long abi = syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    return Napi::Number::New(info.Env(), abi < 0 ? 0 : static_cast<double>(abi)); /* ENOSYS, EOPNOTSUPP: landlock(7) */
+}
+
 void register_kernel(Napi::Env env, Napi::Object exports)
 {
     exports.Set("hasSyscall", Napi::Function::New(env, has_syscall, "hasSyscall"));
+    exports.Set("landlockAbi", Napi::Function::New(env, landlock_abi, "landlockAbi"));
     exports.Set("seccompActionAvailable", Napi::Function::New(env, seccomp_action_available, "seccompActionAvailable"));
 }
 

@@ -51,10 +51,12 @@ export interface Native {
   nsGetParent(fd: number): number;
   nsGetType(fd: number): number;
   nsGetOwnerUid(fd: number): number;
-  /** mount_setattr(2), open_tree(2), ... answer: does this kernel have the call at all? The number is of the system call table. */
+  /** Does this kernel have the call at all? The number is of the system call table, from 424 (Linux 5.1) on; it is called with wrong arguments. */
   hasSyscall(number: number): boolean;
   /** seccomp(2) SECCOMP_GET_ACTION_AVAIL. */
   seccompActionAvailable(action: number): boolean;
+  /** landlock_create_ruleset(2) LANDLOCK_CREATE_RULESET_VERSION: 0 when there is no Landlock, or it is switched off. */
+  landlockAbi(): number;
   getrlimit(resource: number): { soft: bigint; hard: bigint };
   /** Watches a descriptor with the event loop (uv_poll): READABLE 1, WRITABLE 2, DISCONNECT 4. */
   watch(fd: number, events: number, callback: (events: number) => void): Watcher;

@@ -1,0 +1,172 @@
+/**
+ * What this kernel can do. The plan compiler gets it as a value and chooses with it; nothing else asks the kernel on the way. Each
+ * feature is a row of the table below: since when, how it is found out, and what is done without it. The same bundle
+ * compiled with a poorer value (`withoutFeatures`) is the test of a fallback.
+ */
+import { existsSync } from 'node:fs';
+import { release } from 'node:os';
+import { native } from './addon.js';
+import { type CgroupHost, detectCgroups, realCgroupFiles } from './cgroup/index.js';
+
+export type FeatureName = keyof typeof FEATURES;
+
+export type Features = Readonly<Record<FeatureName, boolean>> & {
+  /** `uname -r`, for people. */
+  readonly kernel: string;
+  /** 0 without Landlock; see landlock(7) for what each version adds. */
+  readonly landlockAbi: number;
+  readonly cgroups: CgroupHost;
+};
+
+export interface FeatureRow {
+  /** The first kernel that has it; where a distribution may have brought it to an older one, the probe finds that. */
+  readonly since: readonly [major: number, minor: number];
+  readonly probe: (kernel: KernelAnswers) => boolean;
+  /** What Tare does without it; `required` when it cannot do without. */
+  readonly fallback: string;
+}
+
+/** Asks the kernel; about 0.2 ms. The answers stay true until the next boot, but for `userNamespaces` and `cgroups`. */
+export function probeFeatures(kernel: KernelAnswers = thisKernel()): Features {
+  const found = {} as Record<FeatureName, boolean>;
+  for (const [name, row] of Object.entries<FeatureRow>(FEATURES)) found[name as FeatureName] = row.probe(kernel);
+  return { ...found, kernel: kernel.release, landlockAbi: kernel.landlockAbi(), cgroups: kernel.cgroups };
+}
+
+/** A poorer kernel, for tests of the fallbacks. */
+export function withoutFeatures(features: Features, ...names: readonly FeatureName[]): Features {
+  return { ...features, ...Object.fromEntries(names.map((name) => [name, false])) };
+}
+
+/** The features without which Tare cannot make a container; a sentence for each that is missing. */
+export function missingRequired(features: Features): string[] {
+  return Object.entries<FeatureRow>(FEATURES)
+    .filter(([name, row]) => row.fallback === 'required' && !features[name as FeatureName])
+    .map(
+      ([name, row]) => `this kernel (${features.kernel}) has no ${name}, which Linux ${row.since.join('.')} brought`,
+    );
+}
+
+/** What the probes ask. A test answers in the kernel's place. */
+export interface KernelAnswers {
+  readonly release: string;
+  readonly cgroups: CgroupHost;
+  readonly isRoot: boolean;
+  hasSyscall(number: number): boolean;
+  seccompActionAvailable(action: number): boolean;
+  landlockAbi(): number;
+  exists(path: string): boolean;
+  /** A number in a file of /proc/sys; undefined when there is none. */
+  sysctl(path: string): number | undefined;
+}
+
+const call =
+  (...numbers: number[]) =>
+  (kernel: KernelAnswers) =>
+    numbers.every((number) => kernel.hasSyscall(number));
+const action = (value: number) => (kernel: KernelAnswers) => kernel.seccompActionAvailable(value);
+const version = (major: number, minor: number) => (kernel: KernelAnswers) => atLeast(kernel.release, major, minor);
+const file = (path: string) => (kernel: KernelAnswers) => kernel.exists(path);
+
+// System call numbers from 424 on are the same on every architecture: <asm-generic/unistd.h>.
+const SYS = {
+  open_tree: 428,
+  move_mount: 429,
+  fsopen: 430,
+  fsconfig: 431,
+  fsmount: 432,
+  pidfd_open: 434,
+  clone3: 435,
+  close_range: 436,
+  openat2: 437,
+  pidfd_getfd: 438,
+  mount_setattr: 442,
+  statmount: 457,
+  listmount: 458,
+} as const;
+
+export const FEATURES = {
+  memfdSeal: { since: [3, 17], probe: version(3, 17), fallback: 'required' },
+  openat2: { since: [5, 6], probe: call(SYS.openat2), fallback: 'required' },
+  clone3: { since: [5, 3], probe: call(SYS.clone3), fallback: 'required' },
+  pidfd: { since: [5, 3], probe: call(SYS.pidfd_open), fallback: 'required' },
+  closeRange: { since: [5, 9], probe: call(SYS.close_range), fallback: 'required' },
+  pidfdGetfd: { since: [5, 6], probe: call(SYS.pidfd_getfd), fallback: 'descriptors are sent over a socket' },
+  openTree: { since: [5, 2], probe: call(SYS.open_tree), fallback: 'mount(2) MS_BIND through /proc/self/fd' },
+  newMountApi: {
+    since: [5, 2],
+    probe: call(SYS.fsopen, SYS.fsconfig, SYS.fsmount, SYS.move_mount),
+    fallback: 'mount(2) onto /proc/self/fd/N of the opened target',
+  },
+  mountSetattr: {
+    since: [5, 12],
+    probe: call(SYS.mount_setattr),
+    fallback: 'mount(2) MS_REMOUNT; recursive read-only is refused',
+  },
+  idmappedMounts: {
+    since: [5, 12],
+    probe: (kernel) => call(SYS.mount_setattr)(kernel) && atLeast(kernel.release, 5, 12),
+    fallback: 'refused where a mount asks for it',
+  },
+  moveMountBeneath: { since: [6, 5], probe: version(6, 5), fallback: 'the new mount goes on top' },
+  statmount: { since: [6, 8], probe: call(SYS.statmount, SYS.listmount), fallback: '/proc/PID/mountinfo is read' },
+  overlayInUserNamespace: { since: [5, 11], probe: version(5, 11), fallback: 'layers are copied' },
+  userNamespaces: { since: [3, 8], probe: userNamespaces, fallback: 'refused to who is not root' },
+  cgroupNamespaces: {
+    since: [4, 6],
+    probe: file('/proc/self/ns/cgroup'),
+    fallback: 'the container sees the host’s paths',
+  },
+  timeNamespaces: {
+    since: [5, 6],
+    probe: file('/proc/self/ns/time'),
+    fallback: 'refused where config.json asks for one',
+  },
+  cloneIntoCgroup: {
+    since: [5, 7],
+    probe: (kernel) => atLeast(kernel.release, 5, 7) && kernel.cgroups.hierarchies.some(({ version }) => version === 2),
+    fallback: 'the process writes itself into cgroup.procs (6 to 17 ms)',
+  },
+  cgroupKill: {
+    since: [5, 14],
+    probe: (kernel) =>
+      atLeast(kernel.release, 5, 14) && kernel.cgroups.hierarchies.some(({ version }) => version === 2),
+    fallback: 'the cgroup is frozen, and its processes are killed one by one',
+  },
+  seccompErrno: { since: [4, 14], probe: action(0x00050000), fallback: 'required' },
+  seccompKillProcess: { since: [4, 14], probe: action(0x80000000), fallback: 'refused where a profile asks for it' },
+  seccompLog: { since: [4, 14], probe: action(0x7ffc0000), fallback: 'refused where a profile asks for it' },
+  seccompNotify: { since: [5, 0], probe: action(0x7fc00000), fallback: 'refused where a profile asks for it' },
+  memfdExec: { since: [6, 3], probe: version(6, 3), fallback: 'memory files are executable without asking' },
+} as const satisfies Readonly<Record<string, FeatureRow>>;
+
+/** Several switches can forbid them to who is not root: Debian's, Ubuntu's (AppArmor), and a limit of zero that binds root too. */
+function userNamespaces(kernel: KernelAnswers): boolean {
+  if (!kernel.exists('/proc/self/ns/user')) return false;
+  if (kernel.sysctl('/proc/sys/user/max_user_namespaces') === 0) return false;
+  if (kernel.isRoot) return true;
+  if (kernel.sysctl('/proc/sys/kernel/unprivileged_userns_clone') === 0) return false;
+  return kernel.sysctl('/proc/sys/kernel/apparmor_restrict_unprivileged_userns') !== 1;
+}
+
+/** `6.1.0-18-amd64` is at least 5.12. */
+function atLeast(text: string, major: number, minor: number): boolean {
+  const [first = 0, second = 0] = text.split('.').map((part) => Number.parseInt(part, 10));
+  return first > major || (first === major && second >= minor);
+}
+
+function thisKernel(): KernelAnswers {
+  return {
+    release: release(),
+    cgroups: detectCgroups(),
+    isRoot: process.geteuid?.() === 0,
+    hasSyscall: (number) => native.hasSyscall(number),
+    seccompActionAvailable: (value) => native.seccompActionAvailable(value),
+    landlockAbi: () => native.landlockAbi(),
+    exists: existsSync,
+    sysctl: (path) => {
+      const text = realCgroupFiles.read(path);
+      return text === undefined ? undefined : Number(text);
+    },
+  };
+}
