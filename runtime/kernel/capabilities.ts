@@ -1,6 +1,8 @@
 /**
  * The capabilities of <linux/capability.h>, by number, and sets of them as masks: bit n is capability n (capabilities(7)).
  */
+import { TareError } from './error.js';
+
 export const CAPABILITIES = [
   'CAP_CHOWN',
   'CAP_DAC_OVERRIDE',
@@ -54,4 +56,59 @@ export function capabilityNames(mask: bigint): string[] {
     if ((mask >> BigInt(bit)) & 1n) names.push(CAPABILITIES[bit] ?? `CAP_${bit}`);
   }
   return names;
+}
+
+/**
+ * The mask of a list of names: `CAP_CHOWN`, as config.json has them, or `chown`, as Docker's `--cap-add` takes them. `ALL` is every
+ * capability that this list knows.
+ * @throws TareError `config` for a name that is none.
+ */
+export function capabilityMask(names: readonly string[]): bigint {
+  return names.reduce((mask, name) => mask | (name.toUpperCase() === 'ALL' ? ALL_CAPABILITIES : bitOf(name)), 0n);
+}
+
+/** The number of a capability. @throws TareError `config` for a name that is none. */
+export function capabilityNumber(name: string): number {
+  const upper = name.toUpperCase();
+  const number = CAPABILITIES.indexOf((upper.startsWith('CAP_') ? upper : `CAP_${upper}`) as Capability);
+  if (number < 0) throw new TareError('config', `${JSON.stringify(name)} is no capability; capabilities(7) lists them`);
+  return number;
+}
+
+/** A mask as /proc/PID/status has it: `CapEff: 00000000a80425fb`. @throws TareError `protocol` for other text. */
+export function parseCapabilityMask(hex: string): bigint {
+  if (!/^[0-9a-f]{1,16}$/.test(hex)) throw new TareError('protocol', `${JSON.stringify(hex)} is no capability mask`);
+  return BigInt(`0x${hex}`);
+}
+
+/** The mask as /proc/PID/status shows it: 16 digits. */
+export function formatCapabilityMask(mask: bigint): string {
+  return mask.toString(16).padStart(16, '0');
+}
+
+export const ALL_CAPABILITIES = (1n << BigInt(CAPABILITIES.length)) - 1n;
+
+/**
+ * What a container keeps unless told otherwise: the 14 that Docker's documentation lists ("Runtime privilege and Linux
+ * capabilities").
+ */
+export const DEFAULT_CAPABILITIES = [
+  'CAP_CHOWN',
+  'CAP_DAC_OVERRIDE',
+  'CAP_FOWNER',
+  'CAP_FSETID',
+  'CAP_KILL',
+  'CAP_SETGID',
+  'CAP_SETUID',
+  'CAP_SETPCAP',
+  'CAP_NET_BIND_SERVICE',
+  'CAP_NET_RAW',
+  'CAP_SYS_CHROOT',
+  'CAP_MKNOD',
+  'CAP_AUDIT_WRITE',
+  'CAP_SETFCAP',
+] as const satisfies readonly Capability[];
+
+function bitOf(name: string): bigint {
+  return 1n << BigInt(capabilityNumber(name));
 }
