@@ -1,0 +1,10 @@
+/*
+ * descriptors.h: dup2 names descriptor numbers, and any number may already be one of stage's own or of a slot.
+ */
+#ifndef TARE_STAGE_DESCRIPTORS_H
+#define TARE_STAGE_DESCRIPTORS_H
+
+/* Moves whatever stage holds at `number` elsewhere, unless it is `keep` itself. 0, or an errno. */
+int descriptor_make_room(int keep, int number);
+
+#endif

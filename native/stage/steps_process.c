@@ -1,0 +1,144 @@
+/*
+ * steps_process.c: clone3(2), namespaces, and the end of a lane.
+ */
+#include "lanes.h"
+#include "report.h"
+#include "run.h"
+#include "steps.h"
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int execute(struct call *call, int fd, const char *path, unsigned argv, unsigned env);
+
+/*
+ * The child is a copy (no CLONE_VM) that runs its lane. The kernel writes its pid to a page that all lanes share before it
+ * runs, so that the outside lane can kill a grandchild of which nobody has told it.
+ *
+ * The child is made non-dumpable, so that nobody in a namespace that it joins can trace it or open its descriptors
+ * (CVE-2016-9962). Not with CLONE_NEWUSER: an unprivileged parent writes /proc/PID/uid_map only while it is dumpable, so
+ * there the plan says PR_SET_DUMPABLE 0 itself when the ids are mapped. exec makes it dumpable again.
+ */
+int step_clone(struct call *call)
+{
+    unsigned lane = (unsigned)number_at(call, 0);
+    uint64_t flags = number_at(call, 1);
+    bool sibling = flags & CLONE_PARENT;
+    pid_t ignored;
+    int pidfd = -1;
+    int own = sibling ? -1 : (int)syscall(SYS_pidfd_open, getpid(), 0);
+    if (!sibling && own < 0)
+        return done_by(call, "pidfd_open", -1);
+    struct clone_args arguments = {
+        .flags = flags | CLONE_PIDFD | CLONE_PARENT_SETTID | (is_none(call, 2) ? 0 : CLONE_INTO_CGROUP),
+        .pidfd = (uintptr_t)&pidfd,
+        .parent_tid = (uintptr_t)(self.other_pidns ? &ignored : &self.children->pid[lane]),
+        .exit_signal = sibling ? 0 : SIGCHLD, /* a sibling has the parent's */
+        .cgroup = is_none(call, 2) ? 0 : (uint64_t)(int64_t)fd_at(call, 2),
+    };
+    long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (pid == 0) {
+        lane_become(lane, flags, own);
+        if (!(flags & CLONE_NEWUSER))
+            prctl(PR_SET_DUMPABLE, 0);
+        lane_run();
+    }
+    int error = pid < 0 ? errno : 0;
+    if (own >= 0)
+        close(own);
+    if (error != 0) {
+        call->failed = "clone3";
+        return error;
+    }
+    lane_let_go(lane);
+    report(REPORT_CLONED, call->number, 0, pid, NULL, pidfd);
+    call->out[0] = (int)pid;
+    call->out[1] = pidfd;
+    return 0;
+}
+
+int step_unshare(struct call *call)
+{
+    int flags = (int)number_at(call, 0);
+    if (unshare(flags) < 0)
+        return errno;
+    self.children_other_pidns = self.children_other_pidns || flags & CLONE_NEWPID;
+    lane_follow_parent();
+    return 0;
+}
+
+int step_setns(struct call *call)
+{
+    int flags = (int)number_at(call, 1);
+    if (setns(fd_at(call, 0), flags) < 0)
+        return errno;
+    self.children_other_pidns = self.children_other_pidns || flags == 0 || flags & CLONE_NEWPID;
+    lane_follow_parent();
+    return 0;
+}
+
+int step_sethostname(struct call *call)
+{
+    return done(syscall(SYS_sethostname, string_at(call, 0), (size_t)bytes_at(call, 0).size));
+}
+
+int step_setdomainname(struct call *call)
+{
+    return done(syscall(SYS_setdomainname, string_at(call, 0), (size_t)bytes_at(call, 0).size));
+}
+
+/* Candidates as execvp(3) tries them: what may not be executed is remembered, but something executable may follow. */
+int step_exec(struct call *call)
+{
+    uint64_t candidates = number_at(call, 0);
+    int error = ENOENT;
+    for (uint32_t i = 0; i < candidates >> 32; i++) {
+        int one = execute(call, AT_FDCWD, plan_string(&self.plan, candidates, i), 1, 2);
+        if (one == EACCES)
+            error = EACCES;
+        else if (one != ENOENT && one != ENOTDIR)
+            return one;
+    }
+    return error;
+}
+
+int step_exec_fd(struct call *call)
+{
+    return execute(call, fd_at(call, 0), "", 1, 2);
+}
+
+int step_exit(struct call *call)
+{
+    _exit((int)number_at(call, 0) & 255);
+}
+
+static char **pointers(uint64_t list, char **at)
+{
+    for (uint32_t i = 0; i < list >> 32; i++)
+        *at++ = (char *)plan_string(&self.plan, list, i);
+    *at++ = NULL;
+    return at;
+}
+
+static int execute(struct call *call, int fd, const char *path, unsigned argv_input, unsigned env_input)
+{
+    uint64_t argv = number_at(call, argv_input), env = number_at(call, env_input);
+    size_t size = ((argv >> 32) + (env >> 32) + 2) * sizeof(char *);
+    char **argv_pointers = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (argv_pointers == MAP_FAILED)
+        return errno;
+    char **env_pointers = pointers(argv, argv_pointers);
+    pointers(env, env_pointers);
+    if (self.lane == 0)
+        signals_unblock();
+    call->failed = "execveat";
+    syscall(SYS_execveat, fd, path, argv_pointers, env_pointers, *path ? 0 : AT_EMPTY_PATH);
+    int error = errno;
+    munmap(argv_pointers, size);
+    return error;
+}
