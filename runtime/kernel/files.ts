@@ -1,0 +1,54 @@
+/**
+ * Files that others read at any moment: written under another name and renamed, so that a reader sees the old or the new, never
+ * half of it, and a crash leaves the old. rename(2).
+ */
+import { randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+
+export interface AtomicWriteOptions {
+  /** Permission bits; 0600 unless told. */
+  readonly mode?: number;
+  /**
+   * Also survive a power failure: waits for the disk (fsync(2) of file and directory), which takes milliseconds. What lies in /run
+   * does not need it.
+   */
+  readonly durable?: boolean;
+}
+
+/** Replaces `path`, or makes it. @throws Node's own error; the old file is untouched then, and no temporary one is left. */
+export function writeFileAtomic(path: string, data: string | Uint8Array, options: AtomicWriteOptions = {}): void {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
+  try {
+    writeNew(temporary, data, options);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+  if (options.durable) syncDirectory(dirname(path));
+}
+
+function writeNew(
+  path: string,
+  data: string | Uint8Array,
+  { mode = 0o600, durable = false }: AtomicWriteOptions,
+): void {
+  const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+  const fd = openSync(path, 'wx', mode);
+  try {
+    for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
+    if (durable) fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,78 @@
+/** Signals by name and number, on x86-64 and every architecture that shares its numbers. signal(7). */
+import { TareError } from './error.js';
+
+/** In the order of the kernel: `SIGHUP` is 1. */
+export const SIGNALS = [
+  'SIGHUP',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGILL',
+  'SIGTRAP',
+  'SIGABRT',
+  'SIGBUS',
+  'SIGFPE',
+  'SIGKILL',
+  'SIGUSR1',
+  'SIGSEGV',
+  'SIGUSR2',
+  'SIGPIPE',
+  'SIGALRM',
+  'SIGTERM',
+  'SIGSTKFLT',
+  'SIGCHLD',
+  'SIGCONT',
+  'SIGSTOP',
+  'SIGTSTP',
+  'SIGTTIN',
+  'SIGTTOU',
+  'SIGURG',
+  'SIGXCPU',
+  'SIGXFSZ',
+  'SIGVTALRM',
+  'SIGPROF',
+  'SIGWINCH',
+  'SIGIO',
+  'SIGPWR',
+  'SIGSYS',
+] as const;
+
+/** Names with the same number as another. */
+const ALIASES: Readonly<Record<string, string>> = { SIGIOT: 'SIGABRT', SIGCLD: 'SIGCHLD', SIGPOLL: 'SIGIO' };
+
+/** As the C library counts them: the kernel's first two are its own. */
+const SIGRTMIN = 34;
+const SIGRTMAX = 64;
+
+/**
+ * The number of a signal that a user names: `SIGTERM`, `term`, `15`, `RTMIN+3`.
+ * @throws TareError `usage` for what is none.
+ */
+export function parseSignal(text: string | number): number {
+  if (/^\d+$/.test(String(text))) {
+    const number = Number(text);
+    if (number >= 1 && number <= SIGRTMAX) return number;
+    throw new TareError('usage', `${text} is no signal: they are numbered from 1 to ${SIGRTMAX}`);
+  }
+  const upper = String(text).toUpperCase();
+  const name = upper.startsWith('SIG') ? upper : `SIG${upper}`;
+  const position = (SIGNALS as readonly string[]).indexOf(ALIASES[name] ?? name);
+  if (position >= 0) return position + 1;
+  const real = realTime(name);
+  if (real === undefined) throw new TareError('usage', `${JSON.stringify(text)} is no signal; kill -l lists them`);
+  return real;
+}
+
+/** `SIGTERM` for 15, `SIGRTMIN+3` for 37. */
+export function signalName(number: number): string {
+  if (number >= SIGRTMIN && number <= SIGRTMAX)
+    return number === SIGRTMIN ? 'SIGRTMIN' : `SIGRTMIN+${number - SIGRTMIN}`;
+  return SIGNALS[number - 1] ?? `signal ${number}`;
+}
+
+function realTime(name: string): number | undefined {
+  const match = /^SIGRT(MIN|MAX)(?:([+-])(\d{1,2}))?$/.exec(name);
+  if (!match) return undefined;
+  const offset = Number(match[3] ?? 0) * (match[2] === '-' ? -1 : 1);
+  const number = (match[1] === 'MIN' ? SIGRTMIN : SIGRTMAX) + offset;
+  return number >= SIGRTMIN && number <= SIGRTMAX ? number : undefined;
+}
