@@ -1,0 +1,112 @@
+/**
+ * /sys/fs/cgroup in the container. With a cgroup namespace each hierarchy is mounted anew, and shows the container's
+ * cgroup as its root; without one, the container's own directory is bind-mounted, so that nothing above is seen either.
+ * On version 1 and hybrid hosts a small tmpfs holds one directory for each hierarchy. cgroups(7).
+ */
+import { basename } from 'node:path';
+import type { Hierarchy } from '../../kernel/cgroup/index.js';
+import type { LaneBuilder } from '../builder.js';
+import type { Slot } from '../plan.js';
+import {
+  MOUNT_ATTR_NODEV,
+  MOUNT_ATTR_NOEXEC,
+  MOUNT_ATTR_NOSUID,
+  MOUNT_ATTR_RDONLY,
+  OPEN_TREE_CLOEXEC,
+  OPEN_TREE_CLONE,
+} from './abi.js';
+import { attach, attachWith } from './attach.js';
+import { setAttributes } from './attributes.js';
+import { type Compilation, has } from './compilation.js';
+import { newFileSystem } from './mounts.js';
+import type { MountOptions } from './options.js';
+
+const SAFE = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+export function cgroupMount(
+  compilation: Compilation,
+  lane: LaneBuilder,
+  rootfs: Slot<'fd'>,
+  destination: string,
+  options: MountOptions,
+): void {
+  const { hierarchies } = compilation.features.cgroups;
+  const attributes = options.set | SAFE;
+  const target = lane.mkdir_in_root(
+    { root: rootfs, path: destination, mode: 0o755 },
+    { as: `${destination} target`, why: 'the mount point, resolved within the root' },
+  );
+  const only = hierarchies[0];
+  if (only === undefined) {
+    compilation.warnings.push(`${destination}: this machine has no cgroups mounted, so the container sees none`);
+    return;
+  }
+  if (hierarchies.length === 1 && only.version === 2) {
+    attachHierarchy(compilation, lane, only, attributes, target, destination);
+    return;
+  }
+  const holder = newFileSystem(lane, 'tmpfs', {
+    source: 'tmpfs',
+    data: ['mode=755'],
+    attributes: attributes & ~MOUNT_ATTR_RDONLY,
+    why: 'holds one directory for each cgroup hierarchy',
+  });
+  attach(lane, holder, target, destination);
+  for (const hierarchy of hierarchies) {
+    const name = directoryName(hierarchy);
+    const place = lane.mkdir_in_root(
+      { root: holder, path: name, mode: 0o755 },
+      { as: `${destination}/${name} target`, why: `the place of ${name}` },
+    );
+    attachHierarchy(compilation, lane, hierarchy, attributes, place, `${destination}/${name}`);
+    if (hierarchy.version === 1 && hierarchy.controllers.length > 1) {
+      for (const controller of hierarchy.controllers) {
+        lane.symlinkat(
+          { target: name, dir: holder, path: controller },
+          `${controller} is mounted together with others`,
+        );
+      }
+    }
+  }
+  setAttributes(compilation.features, lane, holder, {
+    set: attributes & MOUNT_ATTR_RDONLY ? attributes : 0,
+    why: 'no directory can be added any more',
+  });
+}
+
+function attachHierarchy(
+  compilation: Compilation,
+  lane: LaneBuilder,
+  hierarchy: Hierarchy,
+  attributes: number,
+  target: Slot<'fd'>,
+  where: string,
+): void {
+  const name = directoryName(hierarchy);
+  if (has(compilation, 'cgroup')) {
+    attach(lane, newHierarchyMount(lane, hierarchy, name, attributes), target, where);
+    return;
+  }
+  const own = compilation.cgroup?.places.find((place) => place.mountPoint === hierarchy.mountPoint)?.directory;
+  const copy = lane.open_tree(
+    { dir: 'cwd', path: own ?? hierarchy.own, flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC },
+    { as: `${name} copy`, why: 'the container’s own cgroup only: it has no cgroup namespace that would hide the rest' },
+  );
+  attachWith(compilation, lane, copy, target, where, [{ set: attributes, why: 'its attributes' }]);
+}
+
+function newHierarchyMount(lane: LaneBuilder, { version, controllers }: Hierarchy, name: string, attributes: number) {
+  const why = `the ${name} hierarchy, whose root is the container’s cgroup`;
+  if (version === 2) return newFileSystem(lane, 'cgroup2', { source: 'cgroup', attributes, why });
+  const named = controllers.some((controller) => controller.startsWith('name='));
+  return newFileSystem(lane, 'cgroup', {
+    source: 'cgroup',
+    data: named ? ['none', ...controllers] : controllers,
+    attributes,
+    why,
+  });
+}
+
+function directoryName({ version, controllers, mountPoint }: Hierarchy): string {
+  return version === 2 ? basename(mountPoint) : controllers.map((name) => name.replace(/^name=/, '')).join(',');
+}

@@ -1,0 +1,53 @@
+/**
+ * What every algorithm of the compiler is given: the bundle, what this kernel can do, who calls, and the builder that
+ * collects the steps. Nothing here touches the kernel: the same input gives the same plan.
+ */
+
+import type { CgroupPlan } from '../../kernel/cgroup/index.js';
+import type { Features } from '../../kernel/features.js';
+import type { Bundle, Config, NamespaceType } from '../../oci/index.js';
+import type { PlanBuilder } from '../builder.js';
+
+/** Who makes the container, as far as it decides what can be given away. */
+export interface Caller {
+  readonly uid: number;
+  readonly gid: number;
+  /** The capabilities that the caller could have: permitted and in the bounding set. */
+  readonly capabilities: bigint;
+  /** All that this kernel has: what the first process of a new user namespace begins with. */
+  readonly allCapabilities: bigint;
+  /** The hard limit, by resource number; undefined when the caller may raise it. */
+  hardLimit(resource: number): bigint | undefined;
+}
+
+/** What is compiled. */
+export interface CompileInput {
+  readonly bundle: Bundle;
+  /** The container's id; names its keyring. */
+  readonly id: string;
+  readonly features: Features;
+  /** What making the container's cgroup takes, or null when it gets none (a user without a delegated cgroup). */
+  readonly cgroup: CgroupPlan | null;
+  /** The compiled seccomp filter, an array of struct sock_filter; null for none. */
+  readonly filter: { readonly program: Uint8Array; readonly flags: number } | null;
+  /** Runs Tare's init as process 1, from the given descriptor `init`. */
+  readonly init?: boolean;
+  readonly caller: Caller;
+}
+
+export interface Compilation extends CompileInput {
+  readonly config: Config;
+  readonly builder: PlanBuilder;
+  /** Sentences for the caller: something was asked for and is done in part. */
+  readonly warnings: string[];
+}
+
+/** A namespace that the container gets new, not joined. */
+export function creates({ config }: { readonly config: Config }, type: NamespaceType): boolean {
+  return config.linux?.namespaces?.some((n) => n.type === type && !n.path) ?? false;
+}
+
+/** A namespace of its own, new or joined. */
+export function has({ config }: { readonly config: Config }, type: NamespaceType): boolean {
+  return config.linux?.namespaces?.some((n) => n.type === type) ?? false;
+}

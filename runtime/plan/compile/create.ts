@@ -1,0 +1,160 @@
+/**
+ * The compiler: config.json in, the plan that creates the container out. This file is the table of contents; each line is an
+ * algorithm in a file of its own. *outside* makes the cgroup and the process, *inside* makes the container around itself
+ * and becomes its program; a `call` named start lies between creating and starting.
+ */
+import { TareError } from '../../kernel/error.js';
+import { PlanBuilder } from '../builder.js';
+import type { Plan } from '../plan.js';
+import { PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS } from './abi.js';
+import { enterCgroup, makeCgroup } from './cgroup.js';
+import { type Compilation, type CompileInput, creates } from './compilation.js';
+import { makeDevices } from './devices.js';
+import { setNames } from './host-name.js';
+import { becomeUser } from './identity.js';
+import { setLimits, setOomScore } from './limits.js';
+import { maskPaths, protectPaths } from './masking.js';
+import { mountAll } from './mounts.js';
+import { checkNamespaces, cloneFlags, joinNamespaces, writeIdMaps } from './namespaces.js';
+import { raiseLoopback } from './network.js';
+import { closeDescriptors, enterDirectory, startProgram } from './program.js';
+import { attachRootfs, enterRootfs } from './rootfs.js';
+import { setSysctls } from './sysctl.js';
+import { openTerminal, startSession } from './terminal.js';
+
+export interface Compiled {
+  readonly plan: Plan;
+  /** Sentences: what was asked for and is done in part. */
+  readonly warnings: readonly string[];
+}
+
+/** The name of the call step between create and start. */
+export const START = 'start';
+/** Given descriptors: the state directory, and the supervisor's listening socket. */
+export const STATE = 'state';
+export const LISTENER = 'listener';
+/** Given with `init`: a sealed memory file of Tare's init. */
+export const INIT = 'init';
+
+/** @throws TareError `config` or `unsupported` for what the bundle asks and cannot be had */
+export function compileCreate(input: CompileInput): Compiled {
+  const builder = new PlanBuilder();
+  const compilation: Compilation = { ...input, config: input.bundle.config, builder, warnings: [] };
+  const { outside, inside } = builder;
+  checkInput(compilation);
+  checkNamespaces(compilation);
+  const state = builder.given(STATE);
+  const listener = builder.given(LISTENER);
+  const init = input.init ? builder.given(INIT) : undefined;
+
+  outside.setsid('signals of the caller’s terminal reach the container once: by the caller, not by stage as well');
+  const entrance = makeCgroup(compilation);
+  const { pid } = outside
+    .for('linux.namespaces')
+    .clone(
+      { lane: 'inside', flags: cloneFlags(compilation), cgroup: entrance.into },
+      { as: 'container', why: 'the process that becomes the container, born into its namespaces' },
+    );
+
+  writeIdMaps(compilation, pid);
+  setOomScore(compilation, pid);
+  inside.umask({ mask: 0 }, 'devices and mount points get exactly the modes that are named');
+  waitForOutside(compilation);
+
+  enterCgroup(compilation, entrance);
+  joinNamespaces(compilation);
+  setNames(compilation);
+  raiseLoopback(compilation);
+  const rootfs = attachRootfs(compilation);
+  setSysctls(compilation);
+  mountAll(compilation, rootfs);
+  makeDevices(compilation, rootfs);
+  const terminal = openTerminal(compilation, rootfs);
+  maskPaths(compilation, rootfs);
+  protectPaths(compilation, rootfs);
+  enterRootfs(compilation, rootfs);
+
+  startSession(compilation, terminal);
+  inside
+    .for('linux')
+    .keyctl_join(
+      { name: `_ses.${input.id}` },
+      { why: 'a session keyring of its own: keys have no namespace', tolerate: ['ENOSYS', 'EDQUOT'] },
+    );
+  setLimits(compilation);
+  enterDirectory(compilation);
+  inside
+    .for('process.user.umask')
+    .umask({ mask: input.bundle.config.process?.user.umask ?? 0o022 }, 'which rights new files do not get');
+  closeDescriptors(compilation);
+
+  builder.sync('inside', 'outside', 'the container is made, but for its user and its program');
+  outside.call({ name: START, fd: 'none' }, 'created; waits for the start');
+  builder.sync('outside', 'inside', 'start');
+
+  dropRights(compilation);
+  startProgram(compilation, init);
+  outside.supervise({ pid, state, listener }, 'forwards signals, reaps, and writes down how it ended');
+  return { plan: builder.build(), warnings: compilation.warnings };
+}
+
+function checkInput({ config, features }: Compilation): void {
+  if (config.process === undefined) {
+    throw new TareError('config', 'config.json: process is missing: there is nothing to run', { path: 'process' });
+  }
+  const needs: [boolean, string][] = [
+    [features.openat2, 'openat2 (Linux 5.6), which keeps paths of the container within its root'],
+    [features.newMountApi && features.openTree, 'fsopen and move_mount (Linux 5.2), which mount without paths'],
+  ];
+  for (const [there, what] of needs) {
+    if (!there) throw new TareError('unsupported', `this kernel has no ${what}`);
+  }
+}
+
+/**
+ * Id maps and the OOM score are written by the outside, into /proc/PID of this process. In a user namespace it must stay
+ * dumpable until then, else only root could write there; stage makes every other process non-dumpable as it is born.
+ */
+function waitForOutside(compilation: Compilation): void {
+  const { builder, config } = compilation;
+  const mapped = creates(compilation, 'user');
+  if (!mapped && config.process?.oomScoreAdj === undefined) return;
+  builder.sync('outside', 'inside', 'what only the outside may write is written');
+  if (!mapped) return;
+  const inside = builder.inside.for('linux.uidMappings');
+  inside.prctl(
+    { option: PR_SET_DUMPABLE, arg2: 0, arg3: 0, arg4: 0, arg5: 0 },
+    'nobody of the container may trace this process or open its descriptors (CVE-2016-9962)',
+  );
+  inside.setresgid({ real: 0, effective: 0, saved: 0 }, 'group 0 of the new user namespace');
+  inside.setresuid(
+    { real: 0, effective: 0, saved: 0 },
+    'user 0 of the new user namespace, which owns its other namespaces',
+  );
+}
+
+/**
+ * The user, its capabilities and the system call filter, last. Loading a filter needs CAP_SYS_ADMIN unless no_new_privs is
+ * set (seccomp(2)), so without it the filter comes before the capabilities go, and must let these calls through.
+ */
+function dropRights(compilation: Compilation): void {
+  const { builder, config, filter } = compilation;
+  const noNewPrivileges = config.process?.noNewPrivileges ?? false;
+  const loadFilter = () => {
+    if (filter === null) return;
+    builder.inside
+      .for('linux.seccomp')
+      .seccomp({ flags: filter.flags, filter: filter.program }, 'system calls are filtered from here on');
+  };
+  if (!noNewPrivileges) loadFilter();
+  becomeUser(compilation);
+  if (noNewPrivileges) {
+    builder.inside
+      .for('process.noNewPrivileges')
+      .prctl(
+        { option: PR_SET_NO_NEW_PRIVS, arg2: 1, arg3: 0, arg4: 0, arg5: 0 },
+        'no program that it starts gets more rights than it has',
+      );
+    loadFilter();
+  }
+}

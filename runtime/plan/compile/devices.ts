@@ -1,0 +1,159 @@
+/**
+ * Devices: the handful that every program expects, those of config.json, and the symbolic links into /proc/self/fd. Root
+ * makes nodes (mknod(2)); in a user namespace nobody may, so the host's nodes are bind-mounted. What the root file system
+ * brings itself is not trusted: a node is used only after fstat(2) said its number. config-linux.md, "Default Devices".
+ */
+import type { Device } from '../../oci/index.js';
+import type { LaneBuilder } from '../builder.js';
+import type { Slot } from '../plan.js';
+import {
+  makedev,
+  O_CLOEXEC,
+  O_NOFOLLOW,
+  O_PATH,
+  OPEN_TREE_CLOEXEC,
+  OPEN_TREE_CLONE,
+  RESOLVE_BENEATH,
+  RESOLVE_NO_SYMLINKS,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFIFO,
+} from './abi.js';
+import { attach } from './attach.js';
+import { type Compilation, has } from './compilation.js';
+
+const DEFAULT: readonly [name: string, major: number, minor: number][] = [
+  ['null', 1, 3],
+  ['zero', 1, 5],
+  ['full', 1, 7],
+  ['random', 1, 8],
+  ['urandom', 1, 9],
+  ['tty', 5, 0],
+];
+
+const LINKS: readonly [name: string, target: string][] = [
+  ['fd', '/proc/self/fd'],
+  ['stdin', '/proc/self/fd/0'],
+  ['stdout', '/proc/self/fd/1'],
+  ['stderr', '/proc/self/fd/2'],
+];
+
+export function makeDevices(compilation: Compilation, rootfs: Slot<'fd'>): void {
+  const { builder, config } = compilation;
+  const mount = config.mounts?.find((m) => m.destination.replace(/\/+$/, '') === '/dev');
+  // A /dev that is bind-mounted belongs to somebody else: nothing is made in it.
+  if (mount?.options?.some((option) => option === 'bind' || option === 'rbind') || mount?.type === 'bind') return;
+  const inside = builder.inside.for('default');
+  const dev = inside.mkdir_in_root(
+    { root: rootfs, path: '/dev', mode: 0o755 },
+    { as: '/dev', why: 'the directory of the devices, resolved within the root' },
+  );
+  for (const [name, major, minor] of DEFAULT) {
+    const why = `/dev/${name}, which every program expects`;
+    if (has(compilation, 'user')) bindNode(inside, dev, name, [major, minor], why);
+    else makeNode(inside, dev, name, { mode: S_IFCHR | 0o666, major, minor, fresh: mount !== undefined }, why);
+  }
+  for (const [name, target] of LINKS) {
+    inside.symlinkat({ target, dir: dev, path: name }, { why: `/dev/${name}`, tolerate: ['EEXIST'] });
+  }
+  if (config.mounts?.some((m) => m.type === 'devpts' && m.destination.replace(/\/+$/, '') === '/dev/pts')) {
+    inside.symlinkat(
+      { target: 'pts/ptmx', dir: dev, path: 'ptmx' },
+      { why: 'new terminals come from the container’s own devpts', tolerate: ['EEXIST'] },
+    );
+  }
+  config.linux?.devices?.forEach((device, i) => {
+    configured(compilation, builder.inside.for(`linux.devices[${i}]`), rootfs, device);
+  });
+}
+
+/** A detached bind mount of a null device, for hiding files. Its number is verified (CVE-2025-31133). */
+export function nullSource(lane: LaneBuilder): Slot<'fd'> {
+  const copy = lane.open_tree(
+    { dir: 'cwd', path: '/dev/null', flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC },
+    { as: 'null copy', why: 'the host’s null device, which the image cannot have replaced' },
+  );
+  lane.expect_device({ fd: copy, major: 1, minor: 3 }, 'it surely is the null device (CVE-2025-31133)');
+  return copy;
+}
+
+interface Node {
+  readonly mode: number;
+  readonly major: number;
+  readonly minor: number;
+  /** The directory is empty and ours, so nothing can be there already. */
+  readonly fresh: boolean;
+}
+
+function makeNode(lane: LaneBuilder, dev: Slot<'fd'>, name: string, node: Node, why: string): void {
+  lane.mknodat(
+    { dir: dev, path: name, mode: node.mode, device: makedev(node.major, node.minor) },
+    { why, tolerate: node.fresh ? [] : ['EEXIST'] },
+  );
+  if (node.fresh) return;
+  const fd = lane.openat2(
+    {
+      dir: dev,
+      path: name,
+      flags: O_PATH | O_NOFOLLOW | O_CLOEXEC,
+      mode: 0,
+      resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+    },
+    { as: `/dev/${name}`, why: 'the root file system may have brought one of its own' },
+  );
+  lane.expect_device({ fd, major: node.major, minor: node.minor }, 'then it must be the right one');
+  lane.close({ fd }, 'verified');
+}
+
+function bindNode(
+  lane: LaneBuilder,
+  dev: Slot<'fd'>,
+  name: string,
+  [major, minor]: [number, number],
+  why: string,
+): void {
+  const copy = lane.open_tree(
+    { dir: 'cwd', path: `/dev/${name}`, flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC },
+    { as: `${name} node`, why: `${why}; a user namespace may not make nodes, so the host’s is shown` },
+  );
+  lane.expect_device({ fd: copy, major, minor }, 'it surely is the device of that number');
+  const target = lane.create_in_root(
+    { root: dev, path: name, mode: 0o666 },
+    { as: `/dev/${name} target`, why: 'an empty file to mount it on' },
+  );
+  attach(lane, copy, target, `/dev/${name}`);
+}
+
+/** A device of config.json. It goes where config.json says, within the root. */
+function configured(compilation: Compilation, lane: LaneBuilder, rootfs: Slot<'fd'>, device: Device): void {
+  const at = device.path.lastIndexOf('/');
+  const folder = device.path.slice(0, at) || '/';
+  const name = device.path.slice(at + 1);
+  const dir = lane.mkdir_in_root(
+    { root: rootfs, path: folder, mode: 0o755 },
+    { as: folder, why: 'the directory of the device, resolved within the root' },
+  );
+  if (has(compilation, 'user')) {
+    const copy = lane.open_tree(
+      { dir: 'cwd', path: device.path, flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC },
+      { as: `${name} node`, why: 'the host’s node: a user namespace may not make nodes' },
+    );
+    const target = lane.create_in_root(
+      { root: dir, path: name, mode: 0o666 },
+      { as: `${device.path} target`, why: 'a file to mount it on' },
+    );
+    attach(lane, copy, target, device.path);
+    return;
+  }
+  const kind = { c: S_IFCHR, u: S_IFCHR, b: S_IFBLK, p: S_IFIFO }[device.type];
+  lane.mknodat(
+    { dir, path: name, mode: kind | (device.fileMode ?? 0o666), device: makedev(device.major ?? 0, device.minor ?? 0) },
+    { why: `${device.path}, which the configuration asks for`, tolerate: ['EEXIST'] },
+  );
+  lane.fchownat(
+    { dir, path: name, uid: device.uid ?? 0, gid: device.gid ?? 0, flags: AT_SYMLINK_NOFOLLOW },
+    'its owner; a symbolic link is not followed',
+  );
+}
+
+const AT_SYMLINK_NOFOLLOW = 0x100;

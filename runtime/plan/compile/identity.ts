@@ -1,0 +1,77 @@
+/**
+ * Who the process is and what it may do. The order matters: the bounding set while CAP_SETPCAP is there, the groups while
+ * CAP_SETGID is, then the user, which by itself would take all capabilities (so they are kept over it), then exactly the sets
+ * that are asked for. capabilities(7), "Effect of user ID changes on capabilities".
+ */
+import { CAPABILITIES } from '../../kernel/capabilities.js';
+import type { Capabilities } from '../../oci/index.js';
+import { PR_SET_KEEPCAPS } from './abi.js';
+import { type Compilation, creates } from './compilation.js';
+
+export function becomeUser(compilation: Compilation): void {
+  const { builder, config, caller } = compilation;
+  const { user, capabilities } = config.process ?? {};
+  if (user === undefined) return;
+  const sets = capabilitySets(compilation, capabilities ?? {});
+  const caps = builder.inside.for('process.capabilities');
+  const inside = builder.inside.for('process.user');
+
+  caps.cap_bound({ keep: sets.bounding }, 'the most that this process and its children can ever get, by any program');
+  if (caller.uid !== 0) {
+    if (user.additionalGids?.length) {
+      compilation.warnings.push('process.user.additionalGids is left out: a user who is not root may not set groups');
+    }
+  } else {
+    const gids = Buffer.alloc(4 * (user.additionalGids?.length ?? 0));
+    user.additionalGids?.forEach((gid, i) => void gids.writeUInt32LE(gid, 4 * i));
+    inside.setgroups({ gids }, gids.length === 0 ? 'none of the caller’s groups is kept' : 'its additional groups');
+  }
+  inside.setresgid({ real: user.gid, effective: user.gid, saved: user.gid }, `group ${user.gid}, with no way back`);
+  inside.prctl(
+    { option: PR_SET_KEEPCAPS, arg2: 1, arg3: 0, arg4: 0, arg5: 0 },
+    'a change of user would drop every capability, also those it is to have',
+  );
+  inside.setresuid({ real: user.uid, effective: user.uid, saved: user.uid }, `user ${user.uid}, with no way back`);
+  caps.capset(
+    { effective: sets.effective, permitted: sets.permitted, inheritable: sets.inheritable },
+    sets.inheritable === 0n ? 'its capabilities; none is inheritable (CVE-2022-29162)' : 'its capabilities',
+  );
+  caps.cap_ambient({ raise: sets.ambient }, 'those that survive the start of a program without file capabilities');
+}
+
+interface Masks {
+  readonly bounding: bigint;
+  readonly effective: bigint;
+  readonly permitted: bigint;
+  readonly inheritable: bigint;
+  readonly ambient: bigint;
+}
+
+/** The masks, without what the kernel would not grant: each thing left out is a warning, as config.md wants. */
+function capabilitySets(compilation: Compilation, capabilities: Capabilities): Masks {
+  // A new user namespace begins with all capabilities; otherwise nobody gives what they do not have.
+  const available = creates(compilation, 'user') ? compilation.caller.allCapabilities : compilation.caller.capabilities;
+  const mask = (set: keyof Capabilities, within: bigint, why: string): bigint => {
+    const asked = (capabilities[set] ?? []).reduce((all, name) => all | bitOf(compilation, set, name), 0n);
+    const missing = asked & ~within;
+    for (let bit = 0; bit < 64; bit++) {
+      if ((missing >> BigInt(bit)) & 1n) {
+        compilation.warnings.push(`process.capabilities.${set}: ${CAPABILITIES[bit]} is left out: ${why}`);
+      }
+    }
+    return asked & within;
+  };
+  const bounding = mask('bounding', available, 'it is not in the bounding set of the caller');
+  const permitted = mask('permitted', available, 'the caller does not have it');
+  const effective = mask('effective', permitted, 'it is not permitted');
+  const inheritable = mask('inheritable', bounding, 'it is not in the bounding set');
+  const ambient = mask('ambient', permitted & inheritable, 'ambient needs it permitted and inheritable');
+  return { bounding, effective, permitted, inheritable, ambient };
+}
+
+function bitOf(compilation: Compilation, set: string, name: string): bigint {
+  const bit = (CAPABILITIES as readonly string[]).indexOf(name);
+  if (bit >= 0) return 1n << BigInt(bit);
+  compilation.warnings.push(`process.capabilities.${set}: there is no capability "${name}"; it is left out`);
+  return 0n;
+}

@@ -1,0 +1,45 @@
+/**
+ * The end of the inside lane: the working directory, and the program. With `--init` the program is Tare's own init, started
+ * from a sealed memory file, so that the container can neither find nor change it (CVE-2019-5736). execve(2), execveat(2).
+ */
+import type { Slot } from '../plan.js';
+import { ALL_DESCRIPTORS, CLOSE_RANGE_CLOEXEC } from './abi.js';
+import type { Compilation } from './compilation.js';
+
+/** Where programs are looked for when the environment has no PATH: what Debian's shells do. */
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+export function enterDirectory({ builder, config }: Compilation): void {
+  const inside = builder.inside.for('process.cwd');
+  const cwd = config.process?.cwd ?? '/';
+  inside.chdir({ path: cwd }, 'where the program starts');
+  inside.expect_cwd('it surely is within the root: /proc/self/fd/N would lead out (CVE-2024-21626)');
+}
+
+export function closeDescriptors({ builder }: Compilation): void {
+  builder.inside.close_range(
+    { first: 3, last: ALL_DESCRIPTORS, flags: CLOSE_RANGE_CLOEXEC },
+    'no descriptor but the standard streams reaches the program (CVE-2016-9962, CVE-2024-21626)',
+  );
+}
+
+export function startProgram({ builder, config }: Compilation, init: Slot<'fd'> | undefined): void {
+  const { args = [], env = [] } = config.process ?? {};
+  const inside = builder.inside.for('process.args');
+  if (init !== undefined) {
+    inside.exec_fd(
+      { fd: init, argv: ['tare-init', '--', ...args], env },
+      'Tare’s init, which starts the program, forwards signals to it and reaps what it leaves behind',
+    );
+    return;
+  }
+  inside.exec({ candidates: candidates(args[0] ?? '', env), argv: args, env }, 'the program takes the place of stage');
+}
+
+/** execvp(3) without a search at run time: every place where the program may be, in order. */
+export function candidates(program: string, env: readonly string[]): string[] {
+  if (program.includes('/')) return [program];
+  const path = env.findLast((entry) => entry.startsWith('PATH='))?.slice('PATH='.length) ?? DEFAULT_PATH;
+  // An empty part of PATH means the working directory.
+  return path.split(':').map((folder) => `${folder || '.'}/${program}`);
+}
