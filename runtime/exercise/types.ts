@@ -3,7 +3,7 @@
  * and `tare exercise` show these; `load.ts` reads and validates the folder, `attempt.ts` runs one in a machine.
  */
 import type { ProcSource } from '../inspect/proc-source.js';
-import type { Machine } from '../vm/machine.js';
+import type { Machine, Terminal } from '../vm/machine.js';
 
 export interface Exercise {
   readonly id: string; // `own-root`: the folder's name
@@ -44,6 +44,11 @@ export interface Probe {
   readonly vars: Readonly<Record<string, string>>;
   /** Facts that a check wants to find again at its next run (the namespace inodes at the start, say). Emptied by a reset. */
   readonly memory: Map<string, unknown>;
+  /**
+   * What a file says to a reader inside one namespace of the process. For the few facts that /proc/PID does not show, such
+   * as its host name (/proc/sys/kernel/hostname). Starts a process in the machine, so ask /proc first. Undefined when it cannot be read.
+   */
+  readInside(pid: number, namespace: 'uts' | 'ipc' | 'net', path: string): Promise<string | undefined>;
 }
 
 export type Verdict =
@@ -80,7 +85,7 @@ export interface Attempt {
   watch(listener: (tasks: readonly TaskState[]) => void): () => void;
   /** The solution's text, to show. */
   solution(): Promise<string>;
-  /** Runs the solution in the machine. */
-  solve(): Promise<void>;
+  /** Types the solution into a terminal: the one given, or one of its own that stays open until the attempt is closed. */
+  solve(terminal?: Terminal): Promise<void>;
   close(): void;
 }

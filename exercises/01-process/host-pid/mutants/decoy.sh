@@ -1,0 +1,2 @@
+# refused-by: host-pid fault: machine-process
+pgrep -x {{service}} --ns $$ --nslist pid > /root/answer/host-pid

@@ -1,0 +1,2 @@
+# refused-by: host-pid fault: other-container
+pgrep -x {{other}} > /root/answer/host-pid

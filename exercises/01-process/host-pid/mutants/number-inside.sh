@@ -1,0 +1,2 @@
+# refused-by: host-pid fault: inside-pid
+echo 1 > /root/answer/host-pid

@@ -1,0 +1,2 @@
+# refused-by: shared fault: missing
+echo {{shared}} > /root/answer/shared

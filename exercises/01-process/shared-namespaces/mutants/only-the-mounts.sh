@@ -1,0 +1,2 @@
+# refused-by: walls fault: missing
+echo mnt > /root/answer/walls

@@ -1,0 +1,2 @@
+# refused-by: walls fault: unknown-name
+echo mount network > /root/answer/walls

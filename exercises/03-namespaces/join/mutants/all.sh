@@ -1,0 +1,2 @@
+# refused-by: joined-net fault: all-joined
+nsenter --target $(pgrep -x {{service}}) --all sh

@@ -1,0 +1,2 @@
+# refused-by: hostname fault: wrong-name
+unshare --uts --ipc bash

@@ -1,0 +1,2 @@
+# refused-by: own-uts fault: same-uts
+unshare --ipc bash

@@ -1,0 +1,3 @@
+# refused-by: own-ipc fault: same-ipc
+unshare --uts bash
+hostname {{hostname}}

@@ -1,0 +1,3 @@
+# refused-by: hostname fault: machine-renamed
+hostname {{hostname}}
+unshare --uts --ipc bash

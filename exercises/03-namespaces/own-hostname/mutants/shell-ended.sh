@@ -1,0 +1,2 @@
+# refused-by: own-uts fault: same-uts
+unshare --uts --ipc hostname {{hostname}}

@@ -1,0 +1,3 @@
+unshare --uts --ipc bash
+hostname {{hostname}}
+readlink /proc/$$/ns/uts /proc/$$/ns/ipc

@@ -1,0 +1,2 @@
+# refused-by: pid-one fault: not-forked
+unshare --pid bash

@@ -1,0 +1,4 @@
+unshare --pid --fork --mount-proc bash
+echo $$
+sleep {{seconds}} &
+ps -ef

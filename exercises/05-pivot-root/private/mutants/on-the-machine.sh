@@ -1,0 +1,2 @@
+# refused-by: private fault: machine-changed
+mount --make-rprivate /
