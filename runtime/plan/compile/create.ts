@@ -20,7 +20,7 @@ import { raiseLoopback } from './network.js';
 import { closeDescriptors, enterDirectory, startProgram } from './program.js';
 import { attachRootfs, enterRootfs } from './rootfs.js';
 import { setSysctls } from './sysctl.js';
-import { openTerminal, startSession } from './terminal.js';
+import { CONSOLE, openTerminal, startSession } from './terminal.js';
 
 export interface Compiled {
   readonly plan: Plan;
@@ -28,13 +28,19 @@ export interface Compiled {
   readonly warnings: readonly string[];
 }
 
-/** The name of the call step between create and start. */
-export const START = 'start';
-/** Given descriptors: the state directory, and the supervisor's listening socket. */
-export const STATE = 'state';
-export const LISTENER = 'listener';
-/** Given with `init`: a sealed memory file of Tare's init. */
-export const INIT = 'init';
+/** The names by which the plan and whoever runs it know each other's things. */
+export const CREATE = {
+  /** The call step between create and start. */
+  start: 'start',
+  /** The give step of the terminal's master. */
+  console: CONSOLE,
+  /** Given: the state directory, in which the exit status is written. */
+  state: 'state',
+  /** Given: the supervisor's listening socket. */
+  listener: 'listener',
+  /** Given with `init`: a sealed memory file of Tare's init. */
+  init: 'init',
+} as const;
 
 /** @throws TareError `config` or `unsupported` for what the bundle asks and cannot be had */
 export function compileCreate(input: CompileInput): Compiled {
@@ -43,9 +49,9 @@ export function compileCreate(input: CompileInput): Compiled {
   const { outside, inside } = builder;
   checkInput(compilation);
   checkNamespaces(compilation);
-  const state = builder.given(STATE);
-  const listener = builder.given(LISTENER);
-  const init = input.init ? builder.given(INIT) : undefined;
+  const state = builder.given(CREATE.state);
+  const listener = builder.given(CREATE.listener);
+  const init = input.init ? builder.given(CREATE.init) : undefined;
 
   outside.setsid('signals of the caller’s terminal reach the container once: by the caller, not by stage as well');
   const entrance = makeCgroup(compilation);
@@ -89,7 +95,7 @@ export function compileCreate(input: CompileInput): Compiled {
   closeDescriptors(compilation);
 
   builder.sync('inside', 'outside', 'the container is made, but for its user and its program');
-  outside.call({ name: START, fd: 'none' }, 'created; waits for the start');
+  outside.call({ name: CREATE.start, fd: 'none' }, 'created; waits for the start');
   builder.sync('outside', 'inside', 'start');
 
   dropRights(compilation);

@@ -7,6 +7,7 @@ import type { Device } from '../../oci/index.js';
 import type { LaneBuilder } from '../builder.js';
 import type { Slot } from '../plan.js';
 import {
+  AT_SYMLINK_NOFOLLOW,
   makedev,
   O_CLOEXEC,
   O_NOFOLLOW,
@@ -155,5 +156,3 @@ function configured(compilation: Compilation, lane: LaneBuilder, rootfs: Slot<'f
     'its owner; a symbolic link is not followed',
   );
 }
-
-const AT_SYMLINK_NOFOLLOW = 0x100;

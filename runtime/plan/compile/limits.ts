@@ -1,42 +1,22 @@
 /** Resource limits of the process itself (getrlimit(2)), and how soon the kernel ends it when memory runs out (proc(5)). */
 import { TareError } from '../../kernel/error.js';
+import { RLIM_INFINITY, RLIMITS } from '../../kernel/rlimits.js';
 import type { Slot } from '../plan.js';
 import type { Compilation } from './compilation.js';
 import { writeProc } from './namespaces.js';
 
-/** <asm-generic/resource.h>: the position is the number. */
-const RESOURCES = [
-  'RLIMIT_CPU',
-  'RLIMIT_FSIZE',
-  'RLIMIT_DATA',
-  'RLIMIT_STACK',
-  'RLIMIT_CORE',
-  'RLIMIT_RSS',
-  'RLIMIT_NPROC',
-  'RLIMIT_NOFILE',
-  'RLIMIT_MEMLOCK',
-  'RLIMIT_AS',
-  'RLIMIT_LOCKS',
-  'RLIMIT_SIGPENDING',
-  'RLIMIT_MSGQUEUE',
-  'RLIMIT_NICE',
-  'RLIMIT_RTPRIO',
-  'RLIMIT_RTTIME',
-];
-const INFINITY = 2n ** 64n - 1n;
-
 export function setLimits({ builder, config, caller, warnings }: Compilation): void {
   config.process?.rlimits?.forEach((limit, i) => {
     const field = `process.rlimits[${i}]`;
-    const resource = RESOURCES.indexOf(limit.type);
+    const resource = (RLIMITS as readonly string[]).indexOf(limit.type);
     if (resource < 0) {
       throw new TareError('config', `config.json: ${field}.type must be the name of a limit, not "${limit.type}"`, {
         path: `${field}.type`,
       });
     }
     // JSON's numbers are doubles: RLIM_INFINITY arrives as 2^64.
-    let hard = clamp(BigInt(limit.hard), INFINITY);
-    let soft = clamp(BigInt(limit.soft), INFINITY);
+    let hard = clamp(BigInt(limit.hard), RLIM_INFINITY);
+    let soft = clamp(BigInt(limit.soft), RLIM_INFINITY);
     const most = caller.hardLimit(resource);
     if (most !== undefined && hard > most) {
       warnings.push(
@@ -69,5 +49,5 @@ function clamp(value: bigint, most: bigint): bigint {
 }
 
 function show(value: bigint): string {
-  return value === INFINITY ? 'unlimited' : String(value);
+  return value === RLIM_INFINITY ? 'unlimited' : String(value);
 }
