@@ -7,7 +7,7 @@
 import { TareError } from '../kernel/error.js';
 import { checkOperands, MAX_SLOTS, MAX_STEPS } from './operands.js';
 import { LANES, type Lane, type Plan, type Step } from './plan.js';
-import { SlotStates } from './slot-states.js';
+import { type SlotState, SlotStates } from './slot-states.js';
 
 /** Throws a TareError (`plan`, its `path` the step: `lanes.inside[3]`) for the first thing that is wrong. */
 export function checkPlan(plan: Plan): void {
@@ -93,10 +93,18 @@ function checkClones(plan: Plan): void {
   }
 }
 
+interface Post {
+  readonly lane: Lane;
+  readonly index: number;
+  readonly step: Step & { readonly kind: 'post' };
+  readonly carried: SlotState;
+}
+
 /** The run on paper. Posts never block, so any order that respects clone and wait finds the same. */
 function walk(plan: Plan): void {
   const running = new Map<Lane, { at: number; slots: SlotStates }>();
-  const posted = new Map<string, { lane: Lane; index: number; step: Step; fd: ReturnType<SlotStates['carried']> }>();
+  /** Under `from to`: a socket each way, so posts arrive in the order in which they were sent. */
+  const sent = new Map<string, Post[]>();
   running.set('outside', { at: 0, slots: SlotStates.given(plan.given.length) });
   for (let moved = true; moved; ) {
     moved = false;
@@ -106,28 +114,21 @@ function walk(plan: Plan): void {
         const step = steps[run.at] as Step;
         const broken = run.slots.use(step);
         if (broken) failStep(lane, run.at, step, broken);
-        if (step.kind === 'clone') running.set(step.inputs.lane, { at: 0, slots: run.slots.copy() });
-        if (step.kind === 'post') {
-          const key = `${lane} ${step.inputs.lane} ${step.inputs.token}`;
-          if (posted.has(key)) failStep(lane, run.at, step, `token ${step.inputs.token} has been posted already`);
-          posted.set(key, { lane, index: run.at, step, fd: run.slots.carried(step) });
-        }
+        let filled: string | undefined;
         if (step.kind === 'wait') {
-          const key = `${step.inputs.lane} ${lane} ${step.inputs.token}`;
-          const post = posted.get(key);
+          const post = sent.get(`${step.inputs.lane} ${lane}`)?.shift();
           if (!post) break;
-          if (
-            post.step.guardIf?.slot !== step.guardIf?.slot ||
-            post.step.guardUnless?.slot !== step.guardUnless?.slot
-          ) {
-            failStep(lane, run.at, step, 'its condition is not that of its post, so it could wait for ever');
+          checkPair(lane, run.at, step, post);
+          filled = run.slots.receive(step, post.carried);
+        } else {
+          if (step.kind === 'clone') running.set(step.inputs.lane, { at: 0, slots: run.slots.copy() });
+          if (step.kind === 'post') {
+            const key = `${lane} ${step.inputs.lane}`;
+            const post = { lane, index: run.at, step, carried: run.slots.carried(step) };
+            sent.set(key, [...(sent.get(key) ?? []), post]);
           }
-          posted.delete(key);
-          const broken = run.slots.receive(step, post.fd);
-          if (broken) failStep(lane, run.at, step, broken);
-          continue;
+          filled = run.slots.fill(step);
         }
-        const filled = run.slots.fill(step);
         if (filled) failStep(lane, run.at, step, filled);
       }
     }
@@ -137,5 +138,15 @@ function walk(plan: Plan): void {
     if (step?.kind !== 'wait') continue;
     failStep(lane, run.at, step, `the ${step.inputs.lane} lane never posts token ${step.inputs.token} before this`);
   }
-  for (const { lane, index, step } of posted.values()) failStep(lane, index, step, 'nobody waits for it');
+  for (const post of [...sent.values()].flat()) failStep(post.lane, post.index, post.step, 'nobody waits for it');
+}
+
+function checkPair(lane: Lane, index: number, wait: Step & { readonly kind: 'wait' }, post: Post): void {
+  const { token } = post.step.inputs;
+  if (BigInt(token) !== BigInt(wait.inputs.token)) {
+    failStep(lane, index, wait, `it waits for token ${wait.inputs.token}, and ${token} comes first`);
+  }
+  if (post.step.guardIf?.slot !== wait.guardIf?.slot || post.step.guardUnless?.slot !== wait.guardUnless?.slot) {
+    failStep(lane, index, wait, 'its condition is not that of its post, so it could wait for ever');
+  }
 }

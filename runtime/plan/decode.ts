@@ -3,9 +3,10 @@
  * did not make. The bytes are not trusted: whatever stage would refuse is refused here, with a TareError (`plan`). Names,
  * fields and whys are not in the bytes, so slots are called by number.
  */
+
+import { errnoName } from '../kernel/errno.js';
 import { TareError } from '../kernel/error.js';
 import { checkPlan } from './check.js';
-import { errnoName } from './errno.js';
 import { ARCH_X86_64, HEADER, PLAN_MAGIC, PLAN_MAX_SIZE, PLAN_VERSION, SLOT_CWD, SLOT_NONE, STEP } from './layout.js';
 import { MAX_SLOTS, MAX_STEPS } from './operands.js';
 import { LANES, type Lane, type Plan, type Slot, type Step } from './plan.js';

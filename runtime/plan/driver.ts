@@ -14,7 +14,8 @@ export interface RunOptions {
   readonly stageEnv?: readonly string[];
   /**
    * Answers a call step: name, and the descriptor that came along, which the handler now owns. What it returns is sent to
-   * stage and closed here. Throwing fails the step: with the errno, when the error has one (`syscall` or `code`), else EIO.
+   * stage and closed here. Throwing fails the step: with the errno, when the error has one (`syscall` or `code`), else EIO;
+   * the error is the cause of the run's. Without a handler a call step fails with ENOSYS.
    */
   onCall?(name: string, fd: number | undefined): Promise<number | undefined> | number | undefined;
   /** A give step: the descriptor belongs to the callee. Without this, gives are collected in `PlanRun.gives`. */
@@ -63,8 +64,10 @@ export interface PlanRun {
   /** Takes a given descriptor over: the caller closes it. */
   take(name: string): number | undefined;
   readonly timings: readonly (StepAt & StepOutcome)[];
-  /** Resolves when the supervise step is reached and every other lane has got through (exec, or end); rejects as `exited` does when the plan fails before. */
+  /** Resolves when the supervise step is reached; rejects as `exited` does when that does not come. Other lanes may still be at work. */
   readonly supervising: Promise<void>;
+  /** Resolves when every lane but the outside one has got through to its end (its program is executed) and the outside lane supervises, or is done. Rejects as `exited` does. */
+  readonly started: Promise<void>;
   /**
    * The wait status: of the supervised process, or, in a plan without supervise, of stage itself, as wait(2) encodes it.
    * Rejects with a TareError when a step failed (`plan`, `command-not-found`, `command-not-executable`), when stage refused
@@ -73,10 +76,10 @@ export interface PlanRun {
   readonly exited: Promise<number>;
   /** Settles, never rejects, when the run is over and its descriptors are closed; the error, if there was one. */
   readonly ended: Promise<TareError | undefined>;
-  /** Sends a signal to the supervised process. Throws `state` before supervise and after the end. */
+  /** Sends a signal to the supervised process; what comes before supervise is sent then. Throws `state` after the end. */
   signal(signal: number): void;
   /** Stops: stage kills its children and exits. Calling it again, or after the end, does nothing. */
   abort(): void;
-  /** Leaves stage to supervise alone: this run's descriptors are closed, and `exited` never settles. Throws `state` before supervise. */
+  /** Leaves stage to supervise alone: this run's descriptors are closed, and `exited` never settles. Throws `state` when it does not supervise. */
   detach(): void;
 }

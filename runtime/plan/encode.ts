@@ -2,9 +2,10 @@
  * A plan as bytes: header, steps lane after lane, data area, as native/stage/protocol.h lays them out. Strings are written
  * once each. The plan is checked first: what cannot run is refused here, with words, and not by stage.
  */
+
+import { errnoNumber } from '../kernel/errno.js';
 import { TareError } from '../kernel/error.js';
 import { checkPlan } from './check.js';
-import { errnoNumber } from './errno.js';
 import { ARCH_X86_64, HEADER, PLAN_MAGIC, PLAN_MAX_SIZE, PLAN_VERSION, SLOT_CWD, SLOT_NONE, STEP } from './layout.js';
 import { KINDS } from './operands.js';
 import { LANES, type Lane, type Plan, type Slot, type Step } from './plan.js';

@@ -2,7 +2,7 @@
  * The rules for what a single step says: the right inputs of the right types, outputs that fit, errnos that exist. The
  * limits are those of native/stage/protocol.h.
  */
-import { errnoNumber } from './errno.js';
+import { errnoNumber } from '../kernel/errno.js';
 import { LANES, type Lane, type Plan, type Slot, type Step } from './plan.js';
 import { isSlot } from './slot-states.js';
 import { type KindInfo, STEP_KINDS } from './steps.gen.js';
@@ -29,6 +29,14 @@ const OPTIONAL = new Set([
 
 /** Descriptor inputs that name a directory for a path, where the working directory may stand. */
 const DIRECTORIES = new Set(['dir', 'root', 'from', 'to']);
+
+/** Kinds whose unsigned inputs have 64 bits; those of all others have 32, so that uid 2^32 never becomes 0 (CVE-2024-40635). */
+const WIDE = new Set(
+  'openat2 mount mount_setattr expect_fs clone post wait cap_bound capset cap_ambient prctl prlimit'.split(' '),
+);
+
+/** A name travels in a report. */
+const MAX_NAME = 255;
 
 /** What is wrong with a step's operands, or undefined. */
 export function checkOperands(plan: Plan, lane: Lane, step: Step): string | undefined {
@@ -87,13 +95,20 @@ function checkInput(
     case 'b':
       return value instanceof Uint8Array ? undefined : 'bytes are wanted';
     case 'u':
-      if (typeof value === 'bigint') return value >= 0n && value < 1n << 64n ? undefined : `${value} is not of 64 bits`;
-      return Number.isSafeInteger(value) && (value as number) >= 0
-        ? undefined
-        : `${String(value)} is not an unsigned integer`;
+      return checkUnsigned(value, WIDE.has(place.slice(0, place.indexOf('.'))) ? 64 : 32);
     case 'i':
-      return Number.isSafeInteger(value) ? undefined : `${String(value)} is not an integer`;
+      return Number.isInteger(value) && (value as number) === ((value as number) | 0)
+        ? undefined
+        : `${String(value)} is not an integer of 32 bits`;
   }
+}
+
+function checkUnsigned(value: unknown, bits: 32 | 64): string | undefined {
+  const whole = typeof value === 'bigint' || Number.isSafeInteger(value);
+  if (!whole || (value as number | bigint) < 0) return `${String(value)} is not an unsigned integer`;
+  return (value as number | bigint) < (bits === 64 ? 1n << 64n : 2 ** 32)
+    ? undefined
+    : `${value} is not of ${bits} bits`;
 }
 
 function checkString(value: unknown): string | undefined {
@@ -132,6 +147,11 @@ function checkKind(step: Step): string | undefined {
         ? undefined
         : 'a filter has 1 to 4096 instructions of 8 bytes';
     }
+    case 'supervise':
+      return step.inputs.pid === 'self' ? 'it supervises no process' : undefined;
+    case 'call':
+    case 'give':
+      return Buffer.byteLength(step.inputs.name) <= MAX_NAME ? undefined : `its name is longer than ${MAX_NAME} bytes`;
     case 'exit':
       return BigInt(step.inputs.status) <= 255n ? undefined : 'an exit status is at most 255';
     default:

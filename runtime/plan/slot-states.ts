@@ -6,12 +6,12 @@
 import type { Slot, Step } from './plan.js';
 
 /** 'empty', 'full', or the conditions under which it is full; no condition at all is known when the list is undefined. */
-type State = 'empty' | 'full' | { readonly when: readonly string[] | undefined };
+export type SlotState = 'empty' | 'full' | { readonly when: readonly string[] | undefined };
 
 export class SlotStates {
-  readonly #states: Map<number, State>;
+  readonly #states: Map<number, SlotState>;
 
-  private constructor(states: Map<number, State>) {
+  private constructor(states: Map<number, SlotState>) {
     this.#states = states;
   }
 
@@ -62,13 +62,13 @@ export class SlotStates {
   }
 
   /** The state that a post carries to the lane that waits for it. */
-  carried(step: Step & { readonly kind: 'post' }): State {
+  carried(step: Step & { readonly kind: 'post' }): SlotState {
     const { fd } = step.inputs;
     return isSlot(fd) ? this.#state(fd) : 'empty';
   }
 
   /** Records what a wait receives. Returns what is wrong. */
-  receive(step: Step & { readonly kind: 'wait' }, carried: State): string | undefined {
+  receive(step: Step & { readonly kind: 'wait' }, carried: SlotState): string | undefined {
     const slot = step.outputs.fd;
     if (!slot || carried === 'empty') return undefined;
     const wrong = this.#filledAlready(step, slot);
@@ -98,12 +98,12 @@ export class SlotStates {
     return `${quote(slot)} is filled already: close it first, or fill it only unless it is filled`;
   }
 
-  #state(slot: Slot): State {
+  #state(slot: Slot): SlotState {
     return this.#states.get(slot.slot) ?? 'empty';
   }
 
   /** A slot that changes ends what was known under it. */
-  #set(slot: Slot, state: State): void {
+  #set(slot: Slot, state: SlotState): void {
     for (const [other, known] of this.#states) {
       if (typeof known !== 'object' || !known.when?.some((condition) => condition.endsWith(` ${slot.slot}`))) continue;
       this.#states.set(other, { when: undefined });
@@ -113,7 +113,7 @@ export class SlotStates {
 }
 
 /** Is the slot full where these conditions hold? */
-function surely(slot: Slot, state: State, holds: ReadonlySet<string>): boolean {
+function surely(slot: Slot, state: SlotState, holds: ReadonlySet<string>): boolean {
   if (typeof state !== 'object') return state === 'full' && (holds.size === 0 || holds.has(`if ${slot.slot}`));
   return holds.has(`if ${slot.slot}`) || (state.when?.every((condition) => holds.has(condition)) ?? false);
 }

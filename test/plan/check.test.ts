@@ -202,7 +202,7 @@ describe('checkPlan refuses', () => {
     ['a NUL byte in a string', 'a string holds a NUL byte', (b) => b.outside.chdir({ path: '/a\0b' })],
     ['half a surrogate pair', 'not well-formed Unicode', (b) => b.outside.chdir({ path: '/\ud800' })],
     ['a negative unsigned number', '-1 is not an unsigned integer', (b) => b.outside.umask({ mask: -1 })],
-    ['a number of more than 64 bits', 'is not of 64 bits', (b) => b.outside.umask({ mask: 2n ** 64n })],
+    ['a number of more than 64 bits', 'is not of 64 bits', (b) => b.outside.cap_bound({ keep: 2n ** 64n })],
     ['a fraction', '0.5 is not an unsigned integer', (b) => b.outside.umask({ mask: 0.5 })],
     ['an unknown errno', '"ENOTHING" is not the name of an errno', (b) => b.outside.setsid({ tolerate: ['ENOTHING'] })],
     [
@@ -274,13 +274,35 @@ describe('checkPlan refuses', () => {
       },
     ],
     [
-      'a token posted twice',
-      'token 1 has been posted already',
+      'a token that comes before the one waited for',
+      'inside step 1, wait (default): it waits for token 2, and 1 comes first',
       (b) => {
         clone(b);
         b.outside.post({ lane: 'inside', token: 1, fd: 'none' });
-        b.outside.post({ lane: 'inside', token: 1, fd: 'none' });
+        b.outside.post({ lane: 'inside', token: 2, fd: 'none' });
+        b.inside.wait({ lane: 'outside', token: 2 });
+        b.inside.wait({ lane: 'outside', token: 1 });
       },
+    ],
+    [
+      'a uid of 2^32',
+      '4294967296 is not of 32 bits',
+      (b) => b.outside.setresuid({ real: 0, effective: 2 ** 32, saved: 0 }),
+    ],
+    [
+      'a descriptor number beyond int',
+      'not an integer of 32 bits',
+      (b) => b.outside.dup2({ fd: b.given('in'), number: 2 ** 31 }),
+    ],
+    [
+      'a call with an endless name',
+      'longer than 255 bytes',
+      (b) => b.outside.call({ name: 'x'.repeat(256), fd: 'none' }),
+    ],
+    [
+      'supervision of itself',
+      'it supervises no process',
+      (b) => b.outside.supervise({ pid: 'self', state: 'none', listener: 'none' }),
     ],
     [
       'a wait with another condition than its post',
