@@ -99,9 +99,10 @@ export interface AttemptView {
   readonly explanation?: string;
 }
 
-/** As TaskState of runtime/exercise/types.ts. */
+/** As TaskState of runtime/exercise/types.ts, and what the task asks, with this attempt's values. */
 export interface TaskView {
   readonly id: string;
+  readonly prompt: string;
   readonly state: 'waiting' | 'open' | 'done' | 'blocked';
   readonly verdict?: VerdictView;
   readonly hint?: string;
@@ -136,7 +137,11 @@ export interface ChapterSummaryView {
   readonly number: number;
   readonly title: string;
   readonly summary: string;
+  /** Of reading; 0 for a planned one. */
   readonly minutes: number;
+  /** A planned chapter is shown in the list and cannot be opened. */
+  readonly status: 'written' | 'planned';
+  readonly systems: readonly string[];
   readonly exercises: readonly { readonly id: string; readonly title: string; readonly tasks: number }[];
 }
 
@@ -146,6 +151,7 @@ export interface ChapterView extends Omit<ChapterSummaryView, 'exercises'> {
   readonly markdown: string;
   readonly exercises: readonly ExerciseView[];
   readonly progress: ProgressView;
+  /** Only written ones. */
   readonly previous?: { readonly id: string; readonly number: number; readonly title: string };
   readonly next?: { readonly id: string; readonly number: number; readonly title: string };
 }

@@ -8,6 +8,8 @@ import type { Machine } from '../../runtime/vm/machine.js';
 export interface Library {
   /** In the order of their numbers. */
   chapters(): Promise<readonly Chapter[]>;
+  /** Fills a text of the exercise with an attempt's values. */
+  fill(text: string, vars: Readonly<Record<string, string>>): string;
   /** Puts the exercise's starting state into a fresh machine. */
   begin(exercise: Exercise, machine: Machine): Promise<Attempt>;
 }
@@ -18,7 +20,9 @@ export interface Chapter {
   readonly title: string;
   readonly summary: string;
   readonly minutes: number;
-  /** The lesson, its listings filled in. */
+  readonly status: 'written' | 'planned';
+  readonly systems: readonly string[];
+  /** The lesson, its listings filled in; empty for a planned chapter. */
   readonly markdown: string;
   readonly exercises: readonly Exercise[];
 }

@@ -53,7 +53,7 @@ export function pages(context: PagesContext): Express {
     response.set('Cache-Control', 'no-store').json(view);
   });
   app.get('/api/chapters/:id', async (request, response) => {
-    const chapters = await library.chapters();
+    const chapters = (await library.chapters()).filter(({ status }) => status === 'written');
     const at = chapters.findIndex(({ id }) => id === request.params.id);
     const chapter = chapters[at];
     if (!chapter) return answer(response, 404, 'There is no such chapter.');
@@ -107,13 +107,15 @@ async function sendPage(request: Request, response: Response, clientFolder: stri
 }
 
 function summary(chapter: Chapter): ChapterSummaryView {
-  const { id, number, title, summary, minutes, exercises } = chapter;
+  const { id, number, title, summary, minutes, status, systems, exercises } = chapter;
   return {
     id,
     number,
     title,
     summary,
     minutes,
+    status,
+    systems,
     exercises: exercises.map(({ id, title, tasks }) => ({ id, title, tasks: tasks.length })),
   };
 }

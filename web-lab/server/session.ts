@@ -3,11 +3,10 @@
  * open. The session outlives the socket by a grace period, so that a reload finds the same machine; what it must never do is
  * hold a machine that nobody uses, or end the server because a machine misbehaved.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attempt, TaskState } from '../../runtime/exercise/types.js';
 import { TareError } from '../../runtime/kernel/error.js';
-import type { Machine, MachineEnd, MachineProvider } from '../../runtime/vm/machine.js';
-import type { AttemptView, ClientMessage, LimitsView, MachineView, ServerMessage } from '../protocol.js';
+import type { Machine, MachineEnd, MachineProvider, Terminal } from '../../runtime/vm/machine.js';
+import type { AttemptView, ClientMessage, LimitsView, MachineView, ServerMessage, TaskView } from '../protocol.js';
 import { PROTOCOL } from '../protocol.js';
 import type { Library } from './library.js';
 import type { Progress } from './progress.js';
@@ -132,7 +131,8 @@ export class Session {
       case 'machine.new':
         return this.#renew();
       case 'terminal.open':
-        return this.#openTerminal(message);
+        await this.#addTerminal(message, `Terminal ${this.#terminals.size + 1}`, message.request);
+        return;
       case 'terminal.resize':
         return this.#terminals.get(message.terminal)?.resize(message.columns, message.rows);
       case 'terminal.ack':
@@ -149,7 +149,7 @@ export class Session {
         return;
       }
       case 'exercise.solve':
-        return this.#solve();
+        return this.#solve(message);
     }
   }
 
@@ -163,7 +163,9 @@ export class Session {
   }
 
   async #findChapter(id: string) {
-    const chapter = (await this.context.library.chapters()).find((chapter) => chapter.id === id);
+    const chapter = (await this.context.library.chapters()).find(
+      (chapter) => chapter.id === id && chapter.status === 'written',
+    );
     if (!chapter) throw new TareError('not-found', `There is no chapter “${id}”.`);
     return chapter;
   }
@@ -238,11 +240,13 @@ export class Session {
     const attempt = await this.context.library.begin(exercise, machine);
     if (this.#machine !== machine) return attempt.close();
     this.#attempt = attempt;
-    const waiting = exercise.tasks.map(({ id }) => ({ id, state: 'waiting' as const }));
-    this.#showAttempt({ exercise: exercise.id, chapter, state: 'running', text: attempt.text, tasks: waiting });
+    const tasks = this.#withPrompts(exercise.tasks.map(({ id }) => ({ id, state: 'waiting' })));
+    this.#showAttempt({ exercise: exercise.id, chapter, state: 'running', text: attempt.text, tasks });
     attempt.watch((tasks) => {
       if (this.#attempt === attempt) this.#report(tasks);
     });
+    // The watch tells of changes only.
+    this.#report(await attempt.check());
   }
 
   #report(tasks: readonly TaskState[]): void {
@@ -253,15 +257,24 @@ export class Session {
     this.context.progress.recordTasks(view.exercise, done, all);
     // Once all was done the explanation stays, whatever the learner tries next in the machine.
     const finished = all || view.state === 'done';
+    const { exercise, vars } = this.#attempt;
     this.#showAttempt({
       ...view,
       state: finished ? 'done' : 'running',
-      tasks,
-      explanation: finished ? this.#attempt.exercise.explanation : undefined,
+      tasks: this.#withPrompts(tasks),
+      explanation: finished ? this.context.library.fill(exercise.explanation, vars) : undefined,
     });
   }
 
-  async #openTerminal({ request, columns, rows }: { request: number; columns: number; rows: number }): Promise<void> {
+  #withPrompts(tasks: readonly TaskState[]): TaskView[] {
+    const attempt = this.#running();
+    return tasks.map((task) => {
+      const prompt = attempt.exercise.tasks.find(({ id }) => id === task.id)?.prompt ?? '';
+      return { ...task, prompt: this.context.library.fill(prompt, attempt.vars) };
+    });
+  }
+
+  async #addTerminal(size: { columns: number; rows: number }, title: string, request?: number): Promise<Terminal> {
     const machine = this.#machine;
     if (!machine || this.#machineView.state !== 'ready') {
       throw new TareError('machine', 'There is no machine to open a terminal in.');
@@ -272,13 +285,16 @@ export class Session {
     }
     this.#opening += 1;
     try {
-      const terminal = await machine.openTerminal({ columns, rows });
-      if (this.#machine !== machine) return terminal.close();
+      const terminal = await machine.openTerminal(size);
+      if (this.#machine !== machine) {
+        terminal.close();
+        throw new TareError('machine', 'The machine went away.');
+      }
       const id = this.#nextTerminal++;
-      const channel = new TerminalChannel(id, `Terminal ${id}`, terminal, () => this.#page);
-      this.#terminals.set(id, channel);
-      this.#page?.post({ type: 'terminal.opened', request, terminal: { id, title: channel.title } });
+      this.#page?.post({ type: 'terminal.opened', request, terminal: { id, title } });
+      this.#terminals.set(id, new TerminalChannel(id, title, terminal, () => this.#page));
       void terminal.exited.then((status) => this.#terminalEnded(id, status));
+      return terminal;
     } finally {
       this.#opening -= 1;
     }
@@ -288,11 +304,11 @@ export class Session {
     if (this.#terminals.delete(id)) this.#page?.post({ type: 'terminal.exited', terminal: id, status });
   }
 
-  async #solve(): Promise<void> {
-    await this.#running().solve();
-    // What it did is checked by the machine's activity, as the learner's own typing is; this only spares the wait.
-    await sleep(0);
-    if (this.#attempt) this.#report(await this.#attempt.check());
+  /** Types the solution into a new terminal of the page, for all to see. */
+  async #solve(size: { columns: number; rows: number }): Promise<void> {
+    const attempt = this.#running();
+    await attempt.solve(await this.#addTerminal(size, 'Solution'));
+    if (this.#attempt === attempt) this.#report(await attempt.check());
   }
 
   #running(): Attempt {

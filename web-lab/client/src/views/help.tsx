@@ -1,0 +1,38 @@
+/** The keys, in a modal dialog. */
+import { useEffect, useRef } from 'preact/hooks';
+import { Icon } from '../icons.js';
+
+const KEYS: readonly (readonly [string, string])[] = [
+  ['F6', 'Go from the lesson to the terminal and back, also from inside a terminal'],
+  ['F8', 'Check the tasks now (they check themselves while you work)'],
+  ['Tab', 'Go through links, buttons and code; inside a terminal it belongs to the shell'],
+  ['← →', 'Between terminal tabs; on the line between lesson and terminal, move it'],
+  ['Ctrl+Shift+C / V', 'Copy and paste in a terminal, as your browser allows'],
+];
+
+export function Help({ onClose }: { onClose: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    dialog.current?.showModal();
+  }, []);
+  return (
+    <dialog ref={dialog} class="help" aria-labelledby="help-title" onClose={onClose}>
+      <div class="help-head">
+        <h2 id="help-title">Keys</h2>
+        <button type="button" class="quiet" aria-label="Close" onClick={() => dialog.current?.close()}>
+          <Icon name="close" />
+        </button>
+      </div>
+      <dl>
+        {KEYS.map(([key, what]) => (
+          <div key={key}>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{what}</dd>
+          </div>
+        ))}
+      </dl>
+    </dialog>
+  );
+}
