@@ -82,7 +82,9 @@ class Run implements PlanRun {
   #greeted = false;
   #supervised = false;
   #over = false;
+  /** The wait status to give, and that of stage. */
   #status: number | undefined;
+  #stageStatus = 0;
   #killer: NodeJS.Timeout | undefined;
 
   /** Takes each of `fds` that it has made a lane of out of the array. */
@@ -303,13 +305,15 @@ class Run implements PlanRun {
     if (status === null || this.#over) return;
     this.#over = true;
     this.#watcher.close();
+    this.#stageStatus = status;
     for (const socket of this.#sockets) socket.read();
-    if (this.#errors.length === 0 && this.#status === undefined) this.#judge(status);
     this.#finishWhenIdle();
   }
 
   /** What the end of stage means when neither a failure nor the end of a supervised process was reported. */
-  #judge(status: number): void {
+  #judge(): void {
+    if (this.#errors.length > 0 || this.#status !== undefined) return;
+    const status = this.#stageStatus;
     const last = this.#plan.lanes.outside.at(-1)?.kind;
     if (last === 'exec' || last === 'exec_fd' || last === 'exit' || (last !== 'supervise' && status === 0))
       this.#status = status;
@@ -325,6 +329,7 @@ class Run implements PlanRun {
     if (this.#ended.settled || this.#sockets.some((socket) => socket.waiting)) return;
     clearTimeout(this.#killer);
     this.#closeAll(true);
+    this.#judge();
     const error = (this.#errors.find((one) => !one.follows) ?? this.#errors[0])?.error;
     const early = error ?? new TareError('state', 'the plan ended, and has no supervise step');
     if (error || this.#status === undefined) this.#exited.reject(early);
