@@ -7,7 +7,7 @@ export { DEFAULT_DEVICE_RULES } from './devices.js';
 export { killCgroup, processesOf, setFrozen } from './kill.js';
 export { sharesToWeight, weightToShares } from './limits.js';
 export { checkCgroupPath } from './path.js';
-export { planCgroup } from './plan.js';
+export { entranceOf, planCgroup } from './plan.js';
 export { removeCgroup, removeCgroups } from './remove.js';
 export type {
   CgroupAction,

@@ -25,7 +25,7 @@ const BASE = 'linux.resources';
 
 /**
  * The files to write, in an order that the kernel accepts for a new cgroup.
- * @param versionOf the version of the hierarchy that has a controller; undefined when none has it.
+ * @param versionOf the version of the hierarchy that has a controller (or `cgroup`, the core of version 2); undefined when none has it.
  * @throws TareError `config` for values that contradict each other.
  */
 export function realiseLimits(limits: CgroupLimits, versionOf: (controller: string) => 1 | 2 | undefined): Realised {
@@ -66,7 +66,7 @@ export function realiseLimits(limits: CgroupLimits, versionOf: (controller: stri
   for (const [file, value] of Object.entries(unified ?? {})) {
     const controller = checkUnified(file);
     const field = `${BASE}.unified[${JSON.stringify(file)}]`;
-    if (versionOf(controller) === 2 || controller === 'cgroup') settings.push({ controller, file, value, field });
+    if (versionOf(controller) === 2) settings.push({ controller, file, value, field });
     else unenforced.push({ field, why: `no cgroup of version 2 has the controller ${controller} here` });
   }
   return { settings, unenforced };

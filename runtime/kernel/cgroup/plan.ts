@@ -26,7 +26,9 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest, files: Cgro
   const path = checkCgroupPath(request.path);
   const usable = host.hierarchies.filter((hierarchy) => files.isWritable(existingParent(hierarchy, path, files)));
   const blocked = new Map<string, string>();
-  const versionOf = (controller: string) => {
+  const versionOf = (controller: string): 1 | 2 | undefined => {
+    // cgroup.max.depth and its like are the core's, not a controller's.
+    if (controller === 'cgroup') return usable.some(({ version }) => version === 2) ? 2 : undefined;
     const hierarchy = usable.find((candidate) => candidate.controllers.includes(controller));
     if (!hierarchy || (hierarchy.version === 2 && whyNotEnabled(hierarchy, path, controller, files, blocked)))
       return undefined;
@@ -49,15 +51,24 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest, files: Cgro
       else missing.push({ field: setting.field, why: `this kernel has no ${setting.file}` });
     }
   }
+  const places = chosen.map((hierarchy) => placeIn(hierarchy, path));
   return {
-    places: chosen.map((hierarchy) => placeIn(hierarchy, path)),
+    places,
     actions,
-    ...placement(chosen, path),
+    ...entranceOf(places),
     unenforced: [
       ...unenforced.map(({ field, why }) => ({ field, why: blocked.get(controllerOf(field)) ?? why })),
       ...missing,
     ],
   };
+}
+
+/** How a process gets into a cgroup, a new one or one that is there (`exec`). See `CgroupPlan`. */
+export function entranceOf(places: readonly CgroupPlace[]): Pick<CgroupPlan, 'tasks' | 'into' | 'procs'> {
+  // `tasks`, not `cgroup.procs`: a thread that moves itself takes no lock that waits for an RCU grace period (0.02 ms, not 6 to 17).
+  const tasks = places.filter((place) => place.version === 1).map((place) => join(place.directory, 'tasks'));
+  const into = places.find((place) => place.version === 2)?.directory;
+  return into === undefined ? { tasks } : { tasks, into, procs: join(into, 'cgroup.procs') };
 }
 
 /** Version 2 and the freezer are always wanted: the one to kill and freeze with, the other for it where there is no version 2. */
@@ -169,17 +180,6 @@ function whyNotEnabled(
     why = `the cgroup ${base} holds processes itself, and version 2 then lets it enable no controller for children; start Tare in a scope of its own: systemd-run --scope -p Delegate=yes`;
   if (why) blocked.set(controller, why);
   return why;
-}
-
-function placement(chosen: readonly Hierarchy[], path: string): Pick<CgroupPlan, 'tasks' | 'into' | 'procs'> {
-  const second = chosen.find((hierarchy) => hierarchy.version === 2);
-  // `tasks`, not `cgroup.procs`: a thread that moves itself takes no lock that waits for an RCU grace period (0.02 ms, not 6 to 17).
-  const tasks = chosen
-    .filter((hierarchy) => hierarchy.version === 1)
-    .map((hierarchy) => join(directoryIn(hierarchy, path), 'tasks'));
-  if (!second) return { tasks };
-  const into = directoryIn(second, path);
-  return { tasks, into, procs: join(into, 'cgroup.procs') };
 }
 
 function placeIn(hierarchy: Hierarchy, path: string): CgroupPlace {
