@@ -1,0 +1,18 @@
+/**
+ * The face of the seccomp compiler: profiles in, classic BPF out, and the ways to look at the result.
+ */
+export { describeReturn, RET } from './actions.js';
+export {
+  type Architecture,
+  AUDIT_ARCH,
+  nativeArchitecture,
+  syscallName,
+  syscallTable,
+  X32_BIT,
+} from './architectures.js';
+export { decodeProgram, type Instruction } from './bpf.js';
+export { type CompiledFilter, compileSeccomp } from './compile.js';
+export { type DefaultProfileOptions, defaultFilter, defaultProfile } from './default-profile.js';
+export { disassemble } from './disassemble.js';
+export { checkProgram, interpret, type SeccompData } from './interpret.js';
+export type { SeccompProfile, SyscallArg, SyscallRule } from './profile.js';
