@@ -7,7 +7,7 @@
  * channels.c  the table of channels: windows, ends    requests.c  frames to actions
  * launch.c    starts programs, on pipes or a pty      files.c     reads, writes and describes files
  * plans.c     runs stage and relays its reports       activity.c  tells the host that something happened
- * wake.c      clock and random pool after a restore
+ * wake.c      clock and random pool after a restore   tsc.c       the frequency of the time stamp counter
  */
 #ifndef TARE_AGENT_H
 #define TARE_AGENT_H
@@ -121,4 +121,7 @@ void activity_tell(void);
 
 /* ---- wake.c */
 void wake(const struct frame *frame);
+
+/* ---- tsc.c */
+uint64_t tsc_khz(void);
 #endif

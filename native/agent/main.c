@@ -4,6 +4,7 @@
  *
  *   /init                                 in the initramfs
  *   agent --test-fd N [--stage PATH]      on a socket, for tests: touches neither clock nor random pool
+ *   agent --tsc-khz                       prints the frequency of the time stamp counter
  */
 #include "agent.h"
 #include <errno.h>
@@ -98,6 +99,10 @@ static _Noreturn void loop(int signals) {
 }
 
 int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "--tsc-khz") == 0) {
+        printf("%llu\n", (unsigned long long)tsc_khz());
+        return 0;
+    }
     if (getpid() == 1) {
         settings.is_init = true;
         boot();
@@ -116,7 +121,7 @@ int main(int argc, char **argv) {
         fcntl(port_fd(), F_SETFD, FD_CLOEXEC);
         prctl(PR_SET_CHILD_SUBREAPER, 1);
     } else {
-        fprintf(stderr, "agent: runs as PID 1 of a virtual machine, or: agent --test-fd N [--stage PATH]\n");
+        fprintf(stderr, "agent: runs as PID 1 of a virtual machine, or: agent --test-fd N [--stage PATH] | --tsc-khz\n");
         return 2;
     }
     int signals = open_signals();

@@ -1,0 +1,54 @@
+/**
+ * What a learner's machine holds. The Debian packages are the *base* layer: built once, rebuilt only when this list (or
+ * the release) changes. Everything of Tare's own is the second layer, which is cheap to rebuild.
+ */
+
+/** Debian packages of the base layer, on top of `minbase`. */
+export const PACKAGES = [
+  // what containers are made with and looked at with
+  ...['util-linux', 'mount', 'iproute2', 'nftables', 'libcap2-bin', 'strace', 'procps', 'psmisc', 'kmod', 'uidmap'],
+  ...['busybox-static', 'gcc', 'libc6-dev', 'libstdc++6', 'libatomic1'],
+  // manual pages, an editor, and what makes a shell pleasant
+  ...['man-db', 'manpages', 'manpages-dev', 'nano', 'vim-tiny', 'less', 'bash-completion', 'tree', 'file'],
+  ...['iputils-ping', 'netcat-openbsd', 'ncurses-term'],
+] as const;
+
+/** Debian's kernel for virtual machines: small, and with all that containers need. */
+export const KERNEL_PACKAGE = 'linux-image-cloud-amd64';
+
+/** Modules of the initramfs, in the order in which they must be loaded; the rest is loaded on demand from the base layer. */
+export const BOOT_MODULES = [
+  ...['virtio_ring', 'virtio', 'virtio_mmio', 'virtio_blk', 'virtio_console'],
+  ...['squashfs', 'overlay'],
+] as const;
+
+/** Dependencies of package.json that only the lab's server needs: they stay out of the machine. */
+export const SERVER_ONLY = ['express', 'markdown-it', 'ws'] as const;
+
+/** Small files of the machine: path to text, mode 0644 unless the path is in EXECUTABLE. */
+export const FILES: Readonly<Record<string, string>> = {
+  'etc/hostname': 'lab\n',
+  'etc/hosts': '127.0.0.1 localhost\n127.0.1.1 lab\n::1 localhost\n',
+  'etc/resolv.conf': '# This machine has no network beyond itself.\n',
+  'etc/profile.d/tare.sh': 'export PAGER=less LESS=-R EDITOR=nano\n',
+  'root/.profile': '[ -n "$BASH_VERSION" ] && [ -f ~/.bashrc ] && . ~/.bashrc\n',
+  'root/.bashrc': [
+    '# An interactive shell of the lab.',
+    'case $- in *i*) ;; *) return ;; esac',
+    'HISTCONTROL=ignoredups; HISTSIZE=5000; shopt -s histappend checkwinsize',
+    // The host's name in the prompt is asked for each time: changing it is what the first namespace exercise does.
+    "PS1='\\[\\e[1;32m\\]\\u@$(uname -n)\\[\\e[0m\\]:\\[\\e[1;34m\\]\\w\\[\\e[0m\\]\\$ '",
+    "alias ls='ls --color=auto' ll='ls -l --color=auto' grep='grep --color=auto'",
+    '[ -f /usr/share/bash-completion/bash_completion ] && . /usr/share/bash-completion/bash_completion',
+    '',
+  ].join('\n'),
+};
+
+/** Symbolic links of the machine: path to target. */
+export const LINKS: Readonly<Record<string, string>> = {
+  'usr/local/bin/tare': '/opt/tare/dist/bin/tare',
+  'usr/local/bin/tare-oci': '/opt/tare/dist/bin/tare-oci',
+  'usr/local/sbin/poweroff': '/bin/busybox',
+  'usr/local/sbin/reboot': '/bin/busybox',
+  'usr/local/sbin/halt': '/bin/busybox',
+};

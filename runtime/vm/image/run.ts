@@ -1,0 +1,70 @@
+/**
+ * Runs a program of the host for the image build: its errors become one sentence, and a full disk is told apart from the
+ * rest, whoever notices it.
+ */
+import { spawn } from 'node:child_process';
+import { TareError } from '../../kernel/error.js';
+
+/** How much of a program's last words is kept for an error. */
+const LAST_WORDS = 4096;
+
+export interface RunOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** Called with each line of stderr. */
+  readonly onLine?: (line: string) => void;
+}
+
+/** A shell command line (pipes allowed, `pipefail` set), with its arguments as $1, $2 and so on. Returns stdout. */
+export function runShell(script: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+  return run('bash', ['-c', `set -euo pipefail; ${script}`, 'build', ...args], options);
+}
+
+/** Runs a program to its end; stdout as text. Throws `not-found` when it is not installed, `no-space` on a full disk. */
+export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: options.env, cwd: options.cwd });
+    let output = '';
+    let errors = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      errors = (errors + text).slice(-LAST_WORDS);
+      for (const line of text.split('\n')) if (line) options.onLine?.(line);
+    });
+    child.on('error', (cause: NodeJS.ErrnoException) =>
+      reject(
+        cause.code === 'ENOENT'
+          ? new TareError('not-found', `${program} is not installed`, { cause, path: program })
+          : new TareError('machine', `${program} could not be started: ${cause.message}`, { cause }),
+      ),
+    );
+    child.on('close', (status, signal) => {
+      if (status === 0) resolve(output);
+      else reject(failure(program, status ?? signal, errors));
+    });
+  });
+}
+
+function failure(program: string, status: number | string | null, errors: string): TareError {
+  if (/no space left on device/i.test(errors))
+    return new TareError('no-space', 'the disk became full while the machine’s image was built');
+  const missing = /(?:^|: )([\w-]+): command not found/m.exec(errors);
+  if (missing) return new TareError('not-found', `${missing[1]} is not installed`);
+  const said = errors
+    .trim()
+    .split('\n')
+    .filter((line) => /^E:|error|fail|cannot|unable/i.test(line))
+    .slice(-2)
+    .join('; ');
+  return new TareError('machine', `${program} failed (${status})${said ? `: ${said}` : ''}`, {
+    cause: new Error(errors),
+  });
+}
+
+/** Turns ENOSPC of Node's own file operations into the same error. */
+export function asSpaceError(error: unknown): unknown {
+  if ((error as NodeJS.ErrnoException | null)?.code !== 'ENOSPC') return error;
+  return new TareError('no-space', 'the disk became full while the machine’s image was built', { cause: error });
+}
