@@ -105,7 +105,28 @@ struct reply {
     int64_t value;
 };                     /* 16 bytes */
 
-/* A lane that ends without FAILED closes its socket: by exec (close-on-exec), or by its end. When the outside lane's
+/* What stage does without being told, so that a plan can count on it:
+ *
+ * - Every descriptor that a step makes is close-on-exec; dup2 alone makes one that is not. dup2 onto a number that stage or
+ *   a slot uses moves that one away first.
+ * - The child of a clone step is non-dumpable until exec (PR_SET_DUMPABLE 0), unless the clone has CLONE_NEWUSER: an
+ *   unprivileged parent can write its uid_map only while it is dumpable, so there the plan has a prctl step after the
+ *   wait for the maps. A lane that unshares a user namespace instead has prctl PR_SET_DUMPABLE 1 before.
+ * - The child gets SIGKILL when the process that cloned it ends (with CLONE_PARENT: when stage ends), also after steps that
+ *   change credentials. A plan whose child outlives stage has prctl PR_SET_PDEATHSIG 0 in the child's lane, before
+ *   stage can end; from that step on stage does not touch the death signal of that lane again.
+ * - clone: flags are CLONE_NEW* and CLONE_PARENT (not from lane 0); a cgroup slot means CLONE_INTO_CGROUP. The child
+ *   knows the slots that were filled when it was cloned.
+ * - Forwardable signals (see supervise) are blocked in lane 0 from its start, and wait for supervise; all others lanes have none
+ *   blocked. All dispositions are at their defaults.
+ * - The posts of one lane to another are a queue: a wait takes the oldest, and fails with EPROTO when its token is
+ *   another, ECANCELED when the other lane has ended or is not started. post with an empty slot carries nothing.
+ * - A lane that fails exits with 125, or, when its exec failed, with 127 (ENOENT) or 126. When the outside lane fails, or
+ *   is aborted, all lanes are killed and reaped, and stage exits with 125. A lane that comes to its last step exits with 0.
+ * - Refused when the plan is decoded: unused inputs that are not 0, unused outputs that are not SLOT_NONE, numbers that do not
+ *   fit the argument, netlink messages without NLM_F_ACK, slots that no earlier step can have filled.
+ *
+ * A lane that ends without FAILED closes its socket: by exec (close-on-exec), or by its end. When the outside lane's
  * socket is closed by TypeScript before supervise, stage aborts; afterwards it goes on supervising alone. */
 
 /* ---- The supervisor's socket (the listener slot of supervise) ----------------------------------------------------

@@ -16,3 +16,7 @@ $(OUT)/stage: $(STAGE_SOURCES) $(STAGE_HEADERS) $(GEN)/steps_hash.h stage/rules.
 asan: $(OUT)/asan/stage
 $(OUT)/asan/stage: $(STAGE_SOURCES) $(STAGE_HEADERS) $(GEN)/steps_hash.h stage/rules.mk | $(OUT)/asan
 	$(CC) $(STAGE_FLAGS) -g -fsanitize=address,undefined -fno-sanitize-recover=all $(STAGE_SOURCES) -o $@
+
+fuzz: $(OUT)/fuzz/plan
+$(OUT)/fuzz/plan: stage/fuzz_plan.c stage/plan.c stage/plan_kinds.c $(STAGE_HEADERS) $(GEN)/steps_hash.h stage/rules.mk | $(OUT)/fuzz
+	clang $(STAGE_FLAGS) -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all stage/fuzz_plan.c stage/plan.c stage/plan_kinds.c -o $@
