@@ -34,6 +34,7 @@ int step_clone(struct call *call)
     int own = sibling ? -1 : (int)syscall(SYS_pidfd_open, getpid(), 0);
     if (!sibling && own < 0)
         return done_by(call, "pidfd_open", -1);
+    // #region clone
     struct clone_args arguments = {
         .flags = flags | CLONE_PIDFD | CLONE_PARENT_SETTID | (is_none(call, 2) ? 0 : CLONE_INTO_CGROUP),
         .pidfd = (uintptr_t)&pidfd,
@@ -47,6 +48,7 @@ int step_clone(struct call *call)
         if (!(flags & CLONE_NEWUSER))
             prctl(PR_SET_DUMPABLE, 0);
         lane_run();
+    // #endregion
     }
     int error = pid < 0 ? errno : 0;
     if (own >= 0)

@@ -15,6 +15,7 @@ export type NamespaceLink = NamespaceType | (typeof CHILD_NAMESPACE_TYPES)[numbe
 /** Inode by type. A type is missing where the kernel lacks it, and for a zombie, which has left its namespaces. */
 export type NamespaceInodes = Readonly<Partial<Record<NamespaceLink, number>>>;
 
+// #region namespace-inode
 /**
  * The inode of one namespace.
  *
@@ -23,6 +24,7 @@ export type NamespaceInodes = Readonly<Partial<Record<NamespaceLink, number>>>;
 export async function namespaceInode(source: ProcSource, pid: number, type: NamespaceLink): Promise<number> {
   return parseLink(await readLink(source, pid, `ns/${type}`), type);
 }
+// #endregion
 
 /** All of them. @throws TareError `permission`; a process that is gone has none. */
 export async function namespaceInodes(source: ProcSource, pid: number): Promise<NamespaceInodes> {
@@ -40,6 +42,7 @@ export async function namespaceInodes(source: ProcSource, pid: number): Promise<
   return Object.fromEntries(found.filter((pair) => pair !== undefined));
 }
 
+// #region compare-namespaces
 /** The types in which both are in the same namespace. A type that either lacks is in neither list. */
 export function compareNamespaces(
   a: NamespaceInodes,
@@ -48,6 +51,7 @@ export function compareNamespaces(
   const both = NAMESPACE_TYPES.filter((type) => a[type] !== undefined && b[type] !== undefined);
   return { shared: both.filter((type) => a[type] === b[type]), different: both.filter((type) => a[type] !== b[type]) };
 }
+// #endregion
 
 /** The types of namespace that two processes share, by facts that were read before. */
 export function shareNamespaces(

@@ -96,6 +96,7 @@ const WHAT: Readonly<Record<string, string>> = {
   mqueue: 'the POSIX message queues of the container’s ipc namespace',
 };
 
+// #region new-file-system
 /** fsopen, fsconfig, fsmount: a file system that is mounted nowhere yet. */
 export function newFileSystem(
   lane: LaneBuilder,
@@ -131,6 +132,7 @@ export function newFileSystem(
   lane.close({ fd: fs }, 'the context has done its work');
   return mount;
 }
+// #endregion
 
 /**
  * A mount point that must be a real directory. A root file system whose /proc is a symbolic link or a file would have the

@@ -20,6 +20,7 @@ import {
 } from './abi.js';
 import { type Compilation, creates } from './compilation.js';
 
+// #region flags
 const FLAGS: Readonly<Record<NamespaceType, number>> = {
   mount: CLONE_NEWNS,
   pid: CLONE_NEWPID,
@@ -36,6 +37,7 @@ export function cloneFlags({ config }: Compilation): number {
   return (config.linux?.namespaces ?? [])
     .filter((namespace) => !namespace.path && namespace.type !== 'cgroup')
     .reduce((flags, namespace) => flags | FLAGS[namespace.type], 0);
+// #endregion
 }
 
 /** @throws TareError `unsupported` for what would change the host, or needs an order of processes that does not exist yet */
@@ -72,6 +74,7 @@ export function checkNamespaces(compilation: Compilation): void {
 
 /** Inside: joins the namespaces that are named by a path. */
 export function joinNamespaces({ builder, config }: Compilation): void {
+  // #region join
   config.linux?.namespaces?.forEach((namespace: Namespace, i) => {
     if (!namespace.path) return;
     const inside = builder.inside.for(`linux.namespaces[${i}].path`);
@@ -82,6 +85,7 @@ export function joinNamespaces({ builder, config }: Compilation): void {
     inside.setns({ fd, flags: FLAGS[namespace.type] }, 'joined; the kernel checks that it is of this kind');
     inside.close({ fd }, 'joined');
   });
+  // #endregion
 }
 
 /** Outside: says which users of the host the users of the new namespace are. Until then the container is nobody. */

@@ -27,6 +27,7 @@ import type { Compilation } from './compilation.js';
 
 /** Puts the root file system's mounts, as a copy of their own, into the new mount namespace. Returns the descriptor of its root. */
 export function attachRootfs({ builder, bundle, config }: Compilation): Slot<'fd'> {
+  // #region propagation
   const propagation = config.linux?.rootfsPropagation || 'private';
   // `slave` and `shared` let mounts that the host makes later come in; nothing ever goes out.
   const receives = propagation === 'slave' || propagation === 'shared';
@@ -38,11 +39,13 @@ export function attachRootfs({ builder, bundle, config }: Compilation): Slot<'fd
         ? 'mounts made on the host may come in; none made here goes out'
         : 'no mount made here is seen on the host, and none made there is seen here',
     );
+  // #endregion
   const inside = builder.inside.for('root.path');
   const place = inside.openat2(
     { dir: 'cwd', path: bundle.rootfs, flags: O_PATH | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve: 0 },
     { as: 'rootfs place', why: 'the path is looked up once; from here on the root is a descriptor' },
   );
+  // #region attach
   const rootfs = inside.open_tree(
     { dir: place, path: '', flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE },
     { as: 'rootfs', why: 'a copy of the mounts, because pivot_root wants a mount point of our own' },
@@ -52,6 +55,7 @@ export function attachRootfs({ builder, bundle, config }: Compilation): Slot<'fd
     'the copy is attached over its own place: only attached mounts can take mounts below them',
   );
   return rootfs;
+  // #endregion
 }
 
 /** The last things done to the root before the container lives in it. */
@@ -64,10 +68,12 @@ export function enterRootfs(compilation: Compilation, rootfs: Slot<'fd'>): void 
     });
   }
   const inside = builder.inside.for('root.path');
+  // #region pivot-root
   inside.fchdir({ fd: rootfs }, 'the root to be is the working directory');
   inside.pivot_root({ newRoot: '.', putOld: '.' }, 'it becomes the root, with the host’s root stacked on top of it');
   inside.umount2({ target: '.', flags: MNT_DETACH }, 'the host’s root goes, and all its mounts with it');
   inside.chdir({ path: '/' }, 'the working directory is within the new root');
+  // #endregion
   const flags = { shared: MS_SHARED, unbindable: MS_UNBINDABLE, slave: 0, private: 0, '': 0 }[
     config.linux?.rootfsPropagation ?? ''
   ];
