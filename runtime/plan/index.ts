@@ -6,12 +6,17 @@ export { type About, type LaneBuilder, PlanBuilder, type StepMethods, type StepR
 export { checkPlan } from './check.js';
 export { type Caller, type Compiled, type CompileInput, CREATE, compileCreate } from './compile/index.js';
 export { decodePlan } from './decode.js';
+export { diffPlans, type PlanDiff, type PrintDiffOptions, printDiff, type StepChange } from './diff.js';
 export type { Cloned, PlanRun, RunOptions, StepAt, StepOutcome } from './driver.js';
 export { encodePlan, lanesOf } from './encode.js';
 export { stepFailure } from './failure.js';
+export { type JsonOptions, planFromJson, planToJson } from './json.js';
+export { executionOrder, type Ordered } from './order.js';
 export { LANES, type Lane, type Plan, type Slot, type Step, type StepOf } from './plan.js';
+export { type PrintOptions, printPlan } from './print.js';
 export { decodeReport, type Report, type ReportType } from './reports.js';
 export { runPlan } from './run.js';
+export { planSchema } from './schema.js';
 export { initImage, stageImage } from './stage-image.js';
 export {
   type KindInfo,

@@ -47,7 +47,12 @@ export function conditionText(step: Step): string {
 
 /** A slot's name as one word. */
 export function slotText(slot: Slot): string {
-  return slot.name.replace(/\s+/g, '-');
+  return clean(slot.name.replace(/\s+/g, '-'));
+}
+
+/** Text for a terminal: whatever it might obey, or hide, is escaped. Plans may hold text of hostile origin. */
+export function clean(text: string): string {
+  return text.replace(UNSAFE, escaped);
 }
 
 function show(step: Step, input: KindInfo['inputs'][number], value: unknown, options: SymbolOptions): string {
@@ -86,15 +91,17 @@ function showBytes(bytes: Uint8Array, options: SymbolOptions): string {
   return `<${bytes.length} bytes>`;
 }
 
-/** In double quotes, with what a terminal might obey escaped: a plan may hold text of hostile origin. */
+/** In double quotes, cleaned. */
 export function quote(text: string, options: SymbolOptions = {}): string {
   const cut = !options.full && text.length > MAX_STRING ? text.slice(0, MAX_STRING) : text;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
-  const safe = cut.replace(/["\\\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, escaped);
-  return `"${safe}"${cut === text ? '' : '...'}`;
+  return `"${clean(cut.replace(/["\\]/g, '\\$&'))}"${cut === text ? '' : '...'}`;
 }
 
-const SHORT: Readonly<Record<string, string>> = { '"': '\\"', '\\': '\\\\', '\n': '\\n', '\t': '\\t', '\r': '\\r' };
+// Control characters, zero-width characters and those that turn the direction of text.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\t': '\\t', '\r': '\\r' };
 
 function escaped(character: string): string {
   return SHORT[character] ?? `\\u{${(character.codePointAt(0) as number).toString(16)}}`;
