@@ -10,7 +10,7 @@ export function errnoName(number: number): string {
 
 /** 1 for `EPERM`; undefined when there is no such error. */
 export function errnoNumber(name: string): number | undefined {
-  return (ERRNO as Readonly<Record<string, number>>)[name];
+  return Object.hasOwn(ERRNO, name) ? ERRNO[name as ErrnoName] : undefined;
 }
 
 /** Every error by name, without the aliases (`EWOULDBLOCK` is `EAGAIN`, `EDEADLOCK` is `EDEADLK`). */

@@ -1,0 +1,403 @@
+import { describe, expect, it } from 'vitest';
+import {
+  type CgroupAction,
+  type CgroupFiles,
+  type CgroupLimits,
+  type CgroupPlan,
+  checkCgroupPath,
+  DEFAULT_DEVICE_RULES,
+  detectCgroups,
+  planCgroup,
+  sharesToWeight,
+  weightToShares,
+} from '../../../runtime/kernel/cgroup/index.js';
+import { failureOf } from '../support.js';
+import { fixture, HYBRID, V1_NESTED, V2 } from './fixtures.js';
+
+/** `mkdir PATH` or `FILE=VALUE`: what is done, in order. */
+const show = (action: CgroupAction) =>
+  action.do === 'mkdir' ? `mkdir ${action.path}` : `${action.path}=${action.value}`;
+
+function plan(
+  files: CgroupFiles,
+  path: string,
+  limits: CgroupLimits = {},
+  hierarchies: 'all' | 'needed' = 'needed',
+): CgroupPlan {
+  return planCgroup(detectCgroups(files), { path, limits, hierarchies }, files);
+}
+
+describe('the layout', () => {
+  it('of version 2 is found with our own cgroup', () => {
+    expect(detectCgroups(fixture(V2))).toEqual({
+      layout: 'v2',
+      hierarchies: [
+        {
+          version: 2,
+          controllers: ['cpuset', 'cpu', 'io', 'memory', 'hugetlb', 'pids', 'rdma', 'misc'],
+          mountPoint: '/sys/fs/cgroup',
+          own: '/sys/fs/cgroup/user.slice/session-1.scope',
+        },
+      ],
+    });
+  });
+
+  it('of a hybrid host has each hierarchy once', () => {
+    const { layout, hierarchies } = detectCgroups(fixture(HYBRID));
+    expect(layout).toBe('hybrid');
+    expect(hierarchies.map(({ version, controllers, own }) => `${version} ${controllers} ${own}`)).toEqual([
+      '2  /sys/fs/cgroup/unified/user.slice/session-1.scope',
+      '1 name=systemd /sys/fs/cgroup/systemd/user.slice/session-1.scope',
+      '1 cpu,cpuacct /sys/fs/cgroup/cpu,cpuacct/user.slice',
+      '1 memory /sys/fs/cgroup/memory/user.slice',
+      '1 pids /sys/fs/cgroup/pids/user.slice/session-1.scope',
+      '1 cpuset /sys/fs/cgroup/cpuset',
+      '1 devices /sys/fs/cgroup/devices/user.slice',
+      '1 freezer /sys/fs/cgroup/freezer',
+    ]);
+  });
+
+  it('of a part of version 1 is found through the mounts’ roots', () => {
+    const { layout, hierarchies } = detectCgroups(fixture(V1_NESTED));
+    expect(layout).toBe('v1');
+    expect(hierarchies.map(({ own }) => own)).toEqual([
+      '/sys/fs/cgroup/memory',
+      '/sys/fs/cgroup/pids/mine',
+      '/sys/fs/cgroup/freezer',
+    ]);
+  });
+
+  it('may be none', () => {
+    expect(detectCgroups(fixture({}))).toEqual({ layout: 'none', hierarchies: [] });
+    expect(plan(fixture({}), '/tare/x')).toEqual({ places: [], actions: [], tasks: [], unenforced: [] });
+  });
+
+  it('of this machine is found', () => {
+    const host = detectCgroups();
+    for (const hierarchy of host.hierarchies) expect(hierarchy.own.startsWith(hierarchy.mountPoint)).toBe(true);
+  });
+});
+
+describe('the path', () => {
+  it.each([
+    ['/tare/x', '/tare/x'],
+    ['//tare///x/', '/tare/x'],
+    ['tare/x', 'tare/x'],
+    ['...', '...'],
+  ])('%j is %j', (path, checked) => {
+    expect(checkCgroupPath(path)).toBe(checked);
+  });
+
+  it.each([
+    ['/tare/../x', 'has a component "." or ".."'],
+    ['..', 'has a component "." or ".."'],
+    ['a/./b', 'has a component "." or ".."'],
+    ['', 'names no cgroup of its own'],
+    ['/', 'names no cgroup of its own'],
+    ['a\nb', 'has a control character'],
+    ['a\0b', 'has a control character'],
+    ['system.slice:tare:x', 'is systemd’s form slice:prefix:name; give a plain path, such as /tare/name'],
+    ['x'.repeat(256), 'has a component of more than 255 bytes'],
+    ['x/'.repeat(2000), 'is longer than 2048 bytes'],
+  ])('%j is refused', (path, why) => {
+    expect(failureOf(() => checkCgroupPath(path))).toMatchObject({
+      code: 'config',
+      path: 'linux.cgroupsPath',
+      message: `the cgroup path ${JSON.stringify(path)} ${why}`,
+    });
+  });
+});
+
+describe('on version 2', () => {
+  const limits: CgroupLimits = {
+    memory: { limit: 64 << 20, swap: 96 << 20, reservation: 32 << 20 },
+    pids: { limit: 100 },
+    cpu: { shares: 512, quota: 50_000, period: 100_000, burst: 1000 },
+  };
+
+  it('controllers are enabled from the top down, limits written, and the process is born inside', () => {
+    const { actions, ...rest } = plan(fixture(V2), '/tare/x', limits);
+    expect(actions.map(show)).toEqual([
+      'mkdir /sys/fs/cgroup/tare',
+      '/sys/fs/cgroup/tare/cgroup.subtree_control=+cpu +memory +pids',
+      'mkdir /sys/fs/cgroup/tare/x',
+      '/sys/fs/cgroup/tare/x/memory.max=67108864',
+      '/sys/fs/cgroup/tare/x/memory.low=33554432',
+      '/sys/fs/cgroup/tare/x/memory.swap.max=33554432',
+      '/sys/fs/cgroup/tare/x/pids.max=100',
+      '/sys/fs/cgroup/tare/x/cpu.weight=59',
+      '/sys/fs/cgroup/tare/x/cpu.max=50000 100000',
+      '/sys/fs/cgroup/tare/x/cpu.max.burst=1000',
+    ]);
+    expect(rest).toMatchObject({
+      tasks: [],
+      into: '/sys/fs/cgroup/tare/x',
+      procs: '/sys/fs/cgroup/tare/x/cgroup.procs',
+      unenforced: [],
+      places: [{ version: 2, mountPoint: '/sys/fs/cgroup', directory: '/sys/fs/cgroup/tare/x' }],
+    });
+  });
+
+  it('what is there is not made again, and what is enabled not enabled again', () => {
+    const files = fixture({ ...V2, '/sys/fs/cgroup/tare/cgroup.subtree_control': 'memory' });
+    const { actions } = plan(files, '/tare/x', { memory: { limit: 1 << 20 }, cpu: { cpus: '0-1' } });
+    expect(actions.map(show)).toEqual([
+      '/sys/fs/cgroup/cgroup.subtree_control=+cpuset',
+      '/sys/fs/cgroup/tare/cgroup.subtree_control=+cpuset',
+      'mkdir /sys/fs/cgroup/tare/x',
+      '/sys/fs/cgroup/tare/x/memory.max=1048576',
+      '/sys/fs/cgroup/tare/x/cpuset.cpus=0-1',
+    ]);
+  });
+
+  it('each action says which field it is for; only the last directory is the container’s alone', () => {
+    const { actions } = plan(fixture(V2), '/tare/x', { pids: { limit: 5 } });
+    expect(actions.map((action) => action.field)).toEqual([
+      'linux.cgroupsPath',
+      'linux.resources',
+      'linux.cgroupsPath',
+      'linux.resources.pids.limit',
+    ]);
+    expect(actions.flatMap((action) => (action.do === 'mkdir' ? [action.shared] : []))).toEqual([true, false]);
+  });
+
+  it('with all hierarchies, what is counted is enabled without a limit', () => {
+    const { actions } = plan(fixture(V2), '/tare/x', {}, 'all');
+    expect(actions.map(show)[0]).toBe('/sys/fs/cgroup/cgroup.subtree_control=+io');
+    expect(actions.map(show)).toContain('/sys/fs/cgroup/tare/cgroup.subtree_control=+cpu +io +memory +pids');
+  });
+
+  it('a cgroup that holds processes can enable nothing below itself, and says so', () => {
+    const { actions, unenforced } = plan(fixture(V2), 'x', { memory: { limit: 1 << 20 }, cpu: { shares: 5 } });
+    expect(actions.map(show)).toEqual(['mkdir /sys/fs/cgroup/user.slice/session-1.scope/x']);
+    expect(unenforced).toEqual([
+      {
+        field: 'linux.resources.memory.limit',
+        why: 'the cgroup /sys/fs/cgroup/user.slice/session-1.scope holds processes itself, and version 2 then lets it enable no controller for children; start Tare in a scope of its own: systemd-run --scope -p Delegate=yes',
+      },
+      {
+        field: 'linux.resources.cpu.shares',
+        why: 'the controller cpu has not been delegated to the cgroup /sys/fs/cgroup/user.slice/session-1.scope',
+      },
+    ]);
+  });
+
+  it('what only version 1 has is named', () => {
+    const { actions, unenforced } = plan(fixture(V2), '/x', {
+      memory: { swappiness: 10, disableOOMKiller: true },
+      devices: DEFAULT_DEVICE_RULES,
+    });
+    expect(actions.map(show)).toEqual(['mkdir /sys/fs/cgroup/x']);
+    expect(unenforced.map(({ field }) => field)).toEqual([
+      'linux.resources.memory.swappiness',
+      'linux.resources.memory.disableOOMKiller',
+      'linux.resources.devices',
+    ]);
+  });
+
+  it('files of version 2 may be given by name, limits only', () => {
+    const { actions } = plan(fixture(V2), '/x', { unified: { 'memory.high': '1M', 'cgroup.max.depth': '3' } });
+    expect(actions.map(show)).toEqual([
+      'mkdir /sys/fs/cgroup/x',
+      '/sys/fs/cgroup/x/memory.high=1M',
+      '/sys/fs/cgroup/x/cgroup.max.depth=3',
+    ]);
+    for (const file of ['../memory.max', 'memory/max', 'cgroup.procs', 'cgroup.kill', 'memory', ''])
+      expect(failureOf(() => plan(fixture(V2), '/x', { unified: { [file]: '1' } })).code, file).toBe('config');
+  });
+
+  it('a file that the kernel lacks is named', () => {
+    const { '/sys/fs/cgroup/user.slice/session-1.scope/memory.swap.max': _, ...without } = V2;
+    const { unenforced } = plan(fixture(without), '/x', { memory: { limit: 1 << 20, swap: -1 } });
+    expect(unenforced).toEqual([{ field: 'linux.resources.memory.swap', why: 'this kernel has no memory.swap.max' }]);
+  });
+});
+
+describe('on a hybrid host', () => {
+  it('version 1 files are written where they lie, and both versions entered', () => {
+    const { actions, ...rest } = plan(fixture(HYBRID), '/tare/x', {
+      memory: { limit: 64 << 20, swap: -1, reservation: 32 << 20, swappiness: 0, disableOOMKiller: true },
+      pids: { limit: 100 },
+      cpu: { shares: 512, quota: -1, period: 50_000, burst: 0, idle: 0 },
+    });
+    expect(actions.map(show)).toEqual([
+      'mkdir /sys/fs/cgroup/unified/tare',
+      'mkdir /sys/fs/cgroup/unified/tare/x',
+      'mkdir /sys/fs/cgroup/cpu,cpuacct/tare',
+      'mkdir /sys/fs/cgroup/cpu,cpuacct/tare/x',
+      '/sys/fs/cgroup/cpu,cpuacct/tare/x/cpu.shares=512',
+      '/sys/fs/cgroup/cpu,cpuacct/tare/x/cpu.cfs_period_us=50000',
+      '/sys/fs/cgroup/cpu,cpuacct/tare/x/cpu.cfs_quota_us=-1',
+      '/sys/fs/cgroup/cpu,cpuacct/tare/x/cpu.cfs_burst_us=0',
+      'mkdir /sys/fs/cgroup/memory/tare',
+      'mkdir /sys/fs/cgroup/memory/tare/x',
+      '/sys/fs/cgroup/memory/tare/x/memory.limit_in_bytes=67108864',
+      '/sys/fs/cgroup/memory/tare/x/memory.memsw.limit_in_bytes=-1',
+      '/sys/fs/cgroup/memory/tare/x/memory.soft_limit_in_bytes=33554432',
+      '/sys/fs/cgroup/memory/tare/x/memory.swappiness=0',
+      '/sys/fs/cgroup/memory/tare/x/memory.oom_control=1',
+      'mkdir /sys/fs/cgroup/pids/tare',
+      'mkdir /sys/fs/cgroup/pids/tare/x',
+      '/sys/fs/cgroup/pids/tare/x/pids.max=100',
+    ]);
+    expect(rest).toMatchObject({
+      tasks: [
+        '/sys/fs/cgroup/cpu,cpuacct/tare/x/tasks',
+        '/sys/fs/cgroup/memory/tare/x/tasks',
+        '/sys/fs/cgroup/pids/tare/x/tasks',
+      ],
+      into: '/sys/fs/cgroup/unified/tare/x',
+      unenforced: [{ field: 'linux.resources.cpu.idle', why: 'this kernel has no cpu.idle' }],
+    });
+  });
+
+  it('a relative path lies below our own cgroup of each hierarchy', () => {
+    const { places } = plan(fixture(HYBRID), 'x', { memory: { limit: 1 }, pids: { limit: 1 } });
+    expect(places.map(({ directory }) => directory)).toEqual([
+      '/sys/fs/cgroup/unified/user.slice/session-1.scope/x',
+      '/sys/fs/cgroup/memory/user.slice/x',
+      '/sys/fs/cgroup/pids/user.slice/session-1.scope/x',
+    ]);
+  });
+
+  it('with all hierarchies, a cgroup is made in each, and a cpuset takes over its parent’s processors', () => {
+    const { actions, places } = plan(fixture(HYBRID), '/tare/x', {}, 'all');
+    expect(places).toHaveLength(8);
+    expect(actions.filter((action) => action.do === 'write').map(show)).toEqual([
+      '/sys/fs/cgroup/cpuset/tare/cpuset.cpus=0-3',
+      '/sys/fs/cgroup/cpuset/tare/cpuset.mems=0',
+      '/sys/fs/cgroup/cpuset/tare/x/cpuset.cpus=0-3',
+      '/sys/fs/cgroup/cpuset/tare/x/cpuset.mems=0',
+    ]);
+  });
+
+  it('a cpuset of our own inherits only what is not given', () => {
+    const { actions } = plan(fixture(HYBRID), '/x', { cpu: { cpus: '1,3' } });
+    expect(actions.filter(({ path }) => path.includes('cpuset')).map(show)).toEqual([
+      'mkdir /sys/fs/cgroup/cpuset/x',
+      '/sys/fs/cgroup/cpuset/x/cpuset.mems=0',
+      '/sys/fs/cgroup/cpuset/x/cpuset.cpus=1,3',
+    ]);
+  });
+
+  it('devices are allowed by rule, in order', () => {
+    const { actions } = plan(fixture(HYBRID), '/x', {
+      devices: [
+        { allow: false },
+        { allow: true, type: 'c', major: 1, minor: 3, access: 'rw' },
+        { allow: true, type: 'b', major: 8 },
+      ],
+    });
+    expect(actions.filter((action) => action.do === 'write').map(show)).toEqual([
+      '/sys/fs/cgroup/devices/x/devices.deny=a *:* rwm',
+      '/sys/fs/cgroup/devices/x/devices.allow=c 1:3 rw',
+      '/sys/fs/cgroup/devices/x/devices.allow=b 8:* rwm',
+    ]);
+  });
+
+  it('swap accounting may be switched off', () => {
+    const { '/sys/fs/cgroup/memory/user.slice/memory.memsw.limit_in_bytes': _, ...without } = HYBRID;
+    const { unenforced } = plan(fixture(without), '/x', { memory: { limit: 1, swap: 2 } });
+    expect(unenforced).toEqual([
+      { field: 'linux.resources.memory.swap', why: 'this kernel has no memory.memsw.limit_in_bytes' },
+    ]);
+  });
+
+  it('files of version 2 are not taken for others', () => {
+    const { unenforced } = plan(fixture(HYBRID), '/x', { unified: { 'memory.high': '1' } });
+    expect(unenforced).toEqual([
+      {
+        field: 'linux.resources.unified["memory.high"]',
+        why: 'no cgroup of version 2 has the controller memory here',
+      },
+    ]);
+  });
+});
+
+describe('on version 1', () => {
+  it('the freezer is always entered: there is nothing else to kill with', () => {
+    const { tasks, into, places } = plan(fixture(V1_NESTED), 'x', { pids: { limit: 0 } });
+    expect(tasks).toEqual(['/sys/fs/cgroup/pids/mine/x/tasks', '/sys/fs/cgroup/freezer/x/tasks']);
+    expect(into).toBeUndefined();
+    expect(places).toHaveLength(2);
+  });
+
+  it('a controller that is not mounted is named, field by field', () => {
+    const { unenforced } = plan(fixture(V1_NESTED), '/x', {
+      cpu: { shares: 5, cpus: '0' },
+      unified: { 'cgroup.max.depth': '1' },
+    });
+    expect(unenforced.map(({ field, why }) => `${field}: ${why}`)).toEqual([
+      'linux.resources.cpu.shares: no cgroup has the controller cpu here',
+      'linux.resources.cpu.cpus: no cgroup has the controller cpuset here',
+      'linux.resources.unified["cgroup.max.depth"]: no cgroup of version 2 has the controller cgroup here',
+    ]);
+  });
+});
+
+describe('who may not write', () => {
+  it('gets no cgroup, and is told which limits do not hold', () => {
+    const files = fixture(HYBRID, ['/sys/fs/cgroup']);
+    const { places, actions, unenforced } = plan(files, '/x', { memory: { limit: 5 } }, 'all');
+    expect([places, actions]).toEqual([[], []]);
+    expect(unenforced.map(({ field }) => field)).toEqual(['linux.resources.memory.limit']);
+  });
+
+  it('gets those that were delegated', () => {
+    const files = fixture(HYBRID, ['/sys/fs/cgroup/memory', '/sys/fs/cgroup/cpu', '/sys/fs/cgroup/unified']);
+    expect(plan(files, 'x', { pids: { limit: 5 } }).places.map(({ controllers }) => controllers)).toEqual([['pids']]);
+  });
+});
+
+describe('limits', () => {
+  it('of no sense are refused by field', () => {
+    const refuse = (limits: CgroupLimits) => failureOf(() => plan(fixture(V2), '/x', limits));
+    expect(refuse({ memory: { limit: 100, swap: 50 } })).toMatchObject({
+      code: 'config',
+      path: 'linux.resources.memory.swap',
+    });
+    expect(refuse({ memory: { swap: 50 } }).message).toBe(
+      'memory.swap counts memory and swap together, so it needs memory.limit',
+    );
+    expect(refuse({ cpu: { cpus: '0,,1' } })).toMatchObject({ code: 'config', path: 'linux.resources.cpu.cpus' });
+    const device = failureOf(() => plan(fixture(HYBRID), '/x', { devices: [{ allow: true, access: 'x' }] }));
+    expect(device).toMatchObject({ code: 'config', path: 'linux.resources.devices[0].access' });
+  });
+
+  it.each([
+    [-1, 'max'],
+    [0, 'max'],
+    [7, '7'],
+  ])('of %i processes is written as %s', (limit, value) => {
+    expect(plan(fixture(V2), '/x', { pids: { limit } }).actions.map(show)).toContain(
+      `/sys/fs/cgroup/x/pids.max=${value}`,
+    );
+  });
+
+  it.each([
+    [2, 1],
+    [1024, 100],
+    [262144, 10000],
+  ])('%i shares are the weight %i: both ends and the defaults meet', (shares, weight) => {
+    expect(sharesToWeight(shares)).toBe(weight);
+    expect(sharesToWeight(weightToShares(weight))).toBe(weight);
+  });
+
+  it('more shares are never less weight', () => {
+    let last = 0;
+    for (let shares = 2; shares <= 262144; shares = Math.ceil(shares * 1.05)) {
+      const weight = sharesToWeight(shares);
+      expect(weight).toBeGreaterThanOrEqual(last);
+      expect(weight).toBeLessThanOrEqual(10000);
+      last = weight;
+    }
+  });
+
+  it('and a cgroup that is there already is another container’s', () => {
+    const files = fixture({ ...V2, '/sys/fs/cgroup/tare/x/cgroup.procs': '' });
+    expect(failureOf(() => plan(files, '/tare/x'))).toMatchObject({
+      code: 'exists',
+      message: 'the cgroup /sys/fs/cgroup/tare/x exists already: another container’s, or left behind by one',
+    });
+  });
+});
