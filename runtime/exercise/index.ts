@@ -7,6 +7,7 @@ export { type Chapter, type Lesson, listChapters, loadLesson } from './chapters.
 export { fillVars } from './fill.js';
 export { findRegion, readRegion, resolveListings } from './listings.js';
 export { listExercises, loadChecks, loadExercise, loadMutants, type Mutant, readExercise } from './load.js';
+export { type Proof, proofsOf } from './prove.js';
 export { allDone } from './tasks.js';
 export type { Attempt, Check, Checks, Exercise, Probe, Task, TaskState, Verdict } from './types.js';
 export { typeScript } from './typing.js';
