@@ -205,7 +205,7 @@ export class Session {
     let machine: Machine;
     try {
       machine = await this.context.provider.create({
-        onProgress: (sentence) => this.#show({ state: 'starting', sentence }),
+        onProgress: (text) => this.#show({ state: 'starting', sentence: asSentence(text) }),
       });
     } catch (error) {
       this.#showAttempt(undefined);
@@ -320,7 +320,7 @@ export class Session {
   #lost(machine: Machine, end: MachineEnd): void {
     if (this.#machine !== machine) return;
     this.#drop();
-    this.#show({ state: 'ended', reason: end.reason, sentence: end.message });
+    this.#show({ state: 'ended', reason: end.reason, sentence: asSentence(end.message) });
     this.context.log(`session ${this.id.slice(0, 8)}: machine ${machine.id} ended: ${end.message}`);
   }
 
@@ -352,8 +352,14 @@ export class Session {
 
   /** What to tell the learner; what is not meant for people goes to the log. */
   #explain(error: unknown): { code: string; sentence: string } {
-    if (error instanceof TareError) return { code: error.code, sentence: error.message };
+    if (error instanceof TareError) return { code: error.code, sentence: asSentence(error.message) };
     this.context.log(`session ${this.id.slice(0, 8)}: ${error instanceof Error ? error.stack : error}`);
     return { code: 'internal', sentence: 'Something went wrong inside the lab; its terminal shows what.' };
   }
+}
+
+/** Errors are phrases that fit behind a program's name; on a page they stand alone. */
+function asSentence(text: string): string {
+  const whole = /[.!?]$/.test(text) ? text : `${text}.`;
+  return whole.charAt(0).toUpperCase() + whole.slice(1);
 }

@@ -125,13 +125,15 @@ function pageOf(socket: WebSocket, drained: () => void): Page {
 
 function listen(socket: WebSocket, session: Session): void {
   const throttle = new Throttle(BURST, PER_SECOND);
+  let pause: NodeJS.Timeout | undefined;
   socket.on('message', (data, binary) => {
     // ws gives Buffers unless told otherwise.
     const bytes = data as Buffer;
     const wait = throttle.charge(bytes.length + MESSAGE_COST);
     if (wait > 0) {
       socket.pause();
-      setTimeout(() => socket.resume(), wait).unref();
+      clearTimeout(pause);
+      pause = setTimeout(() => socket.resume(), wait).unref();
     }
     if (binary) {
       const frame = readFrame(bytes);

@@ -18,10 +18,10 @@ export function App() {
         Skip to the content
       </a>
       <TopBar at={at} onHelp={() => setHelp(true)} />
-      {at.page === 'chapter' ? <ChapterPage key={at.chapter} id={at.chapter} /> : <ChapterList />}
       <div class="visually-hidden" aria-live="polite" role="status">
         {announcement}
       </div>
+      {at.page === 'chapter' ? <ChapterPage key={at.chapter} id={at.chapter} /> : <ChapterList />}
       {help && <Help onClose={() => setHelp(false)} />}
     </>
   );

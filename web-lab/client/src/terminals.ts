@@ -129,10 +129,10 @@ export async function terminalFont(): Promise<void> {
 }
 
 const THEME: ITheme = {
-  background: '#15181d',
+  background: '#121519',
   foreground: '#dfe3ea',
   cursor: '#5fd0bb',
-  cursorAccent: '#15181d',
+  cursorAccent: '#121519',
   selectionBackground: '#2f5a63',
   black: '#2a2f38',
   red: '#f07f7f',

@@ -198,15 +198,14 @@ function StatusBar() {
       {machine.state === 'ready' ? (
         <>
           <span>
-            Your machine, ready in {(machine.milliseconds / 1000).toFixed(1)} s
-            {machine.restored ? ' from its snapshot' : ', booted cold'}
+            Machine {machine.restored ? 'restored' : 'booted'} in {(machine.milliseconds / 1000).toFixed(1)} s
           </span>
           {machine.accelerator === 'tcg' && (
             <span
               class="status-note"
-              title="KVM is not usable here, so QEMU translates each instruction: programs run several times slower."
+              title="KVM cannot be used here, so QEMU translates each instruction of the machine."
             >
-              emulated without KVM: programs run slower
+              Without KVM, programs in it run slower
             </span>
           )}
         </>
