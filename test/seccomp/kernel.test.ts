@@ -80,7 +80,9 @@ test('any filter: the kernel takes it and answers as the interpreter does', (ctx
             data.arch === AUDIT_ARCH.x86
               ? { ...data, args: [...data.args.slice(0, 5).map((a) => a & 0xffffffffn), 0n] }
               : data,
-          );
+          )
+          // uretprobe and uprobe come from the kernel's own trampolines: since Linux 6.14 no filter is asked about them.
+          .filter(({ nr, arch }) => arch === AUDIT_ARCH.x86 || (nr !== 335 && nr !== 336));
         fc.pre(asked.length > 0);
         expect(ask(program, filter, asked)).toEqual(asked.map((data) => foretell(filter, data)));
       },
