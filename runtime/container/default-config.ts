@@ -4,7 +4,8 @@
  * seccomp profile. A user who is not root gets the same in a user namespace, where they are root.
  */
 import { DEFAULT_CAPABILITIES } from '../kernel/capabilities.js';
-import { type Config, type Mount, type NamespaceType, OCI_VERSION, type Seccomp } from '../oci/index.js';
+import { type Config, type Mount, type NamespaceType, OCI_VERSION } from '../oci/index.js';
+import { standardProfile } from './filter.js';
 
 export interface DefaultOptions {
   /** Absolute path of the root file system. */
@@ -26,7 +27,6 @@ export interface DefaultOptions {
     /** Processors; 0.5 is half of one. */
     readonly cpus?: number;
   };
-  readonly seccomp?: Seccomp;
   /** Who makes the container: 0 for root. Anybody else gets a user namespace. */
   readonly caller: { readonly uid: number; readonly gid: number };
 }
@@ -66,7 +66,7 @@ export function defaultConfig(options: DefaultOptions): Config {
       resources: resources(options),
       maskedPaths: MASKED_PATHS,
       readonlyPaths: READONLY_PATHS,
-      ...(options.seccomp && { seccomp: options.seccomp }),
+      seccomp: standardProfile(),
     },
   };
 }

@@ -3,7 +3,19 @@
  * order of the specification, config.md and config-linux.md of https://github.com/opencontainers/runtime-spec; fields that
  * this version of Tare refuses (unsupported.ts) are read as far as is needed to say so.
  */
-import { anything, array, flag, integer, object, optional, record, type TypeOf, text, word } from './schema.js';
+import {
+  anything,
+  array,
+  flag,
+  integer,
+  object,
+  optional,
+  record,
+  type Schema,
+  type TypeOf,
+  text,
+  word,
+} from './schema.js';
 
 /** Largest uid that names a user: 2^32-1 means "unchanged" to the kernel (CVE-2024-40635: it, and what is above, must never become 0). */
 export const MAX_ID = 2 ** 32 - 2;
@@ -120,8 +132,8 @@ const resources = object({
 
 const seccompArg = object({
   index: integer(0, 5),
-  value: u64,
-  valueTwo: optional(u64),
+  value: u64 as Schema<number | bigint>,
+  valueTwo: optional(u64 as Schema<number | bigint>),
   op: text,
 });
 

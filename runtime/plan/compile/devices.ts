@@ -15,6 +15,8 @@ import {
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
   RESOLVE_BENEATH,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
   RESOLVE_NO_SYMLINKS,
   S_IFBLK,
   S_IFCHR,
@@ -68,14 +70,20 @@ export function makeDevices(compilation: Compilation, rootfs: Slot<'fd'>): void 
   });
 }
 
-/** A detached bind mount of a null device, for hiding files. Its number is verified (CVE-2025-31133). */
-export function nullSource(lane: LaneBuilder): Slot<'fd'> {
-  const copy = lane.open_tree(
-    { dir: 'cwd', path: '/dev/null', flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC },
-    { as: 'null copy', why: 'the host’s null device, which the image cannot have replaced' },
+/**
+ * A null device to hide files with; its number is verified (CVE-2025-31133). It is the container's own: the mode of the host's
+ * could be changed through the bind mount by a container that has the host's root. In a user namespace it has not.
+ */
+export function nullDevice(compilation: Compilation, lane: LaneBuilder, rootfs: Slot<'fd'>): Slot<'fd'> {
+  const from: { dir: Slot<'fd'> | 'cwd'; resolve: number } = has(compilation, 'user')
+    ? { dir: 'cwd', resolve: 0 }
+    : { dir: rootfs, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+  const device = lane.openat2(
+    { ...from, path: '/dev/null', flags: O_PATH | O_NOFOLLOW | O_CLOEXEC, mode: 0 },
+    { as: 'null device', why: 'what files are hidden with' },
   );
-  lane.expect_device({ fd: copy, major: 1, minor: 3 }, 'it surely is the null device (CVE-2025-31133)');
-  return copy;
+  lane.expect_device({ fd: device, major: 1, minor: 3 }, 'it surely is the null device (CVE-2025-31133)');
+  return device;
 }
 
 interface Node {

@@ -19,13 +19,16 @@ import {
 } from './abi.js';
 import { attach, attachWith } from './attach.js';
 import type { Compilation } from './compilation.js';
-import { nullSource } from './devices.js';
+import { nullDevice } from './devices.js';
 import { newFileSystem } from './mounts.js';
 
 const SAFE = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
 /** Hides each masked path: a directory under an empty one, a file under the null device. */
-export function maskPaths({ builder, config }: Compilation, rootfs: Slot<'fd'>): void {
+export function maskPaths(compilation: Compilation, rootfs: Slot<'fd'>): void {
+  const { builder, config } = compilation;
+  if (!config.linux?.maskedPaths?.length) return;
+  const nothing = nullDevice(compilation, builder.inside.for('linux.maskedPaths'), rootfs);
   config.linux?.maskedPaths?.forEach((path, i) => {
     const inside = builder.inside.for(`linux.maskedPaths[${i}]`);
     const directory = inside.openat2(
@@ -35,7 +38,7 @@ export function maskPaths({ builder, config }: Compilation, rootfs: Slot<'fd'>):
     const ifDirectory = inside.with({ if: directory });
     const empty = newFileSystem(ifDirectory, 'tmpfs', {
       source: 'tmpfs',
-      data: ['size=0', 'mode=555'],
+      data: ['mode=555'],
       attributes: MOUNT_ATTR_RDONLY | SAFE,
       why: 'an empty directory to hide it',
     });
@@ -46,11 +49,17 @@ export function maskPaths({ builder, config }: Compilation, rootfs: Slot<'fd'>):
       { as: `${path} file`, unless: directory, why: `or a file?`, tolerate: ['ENOENT', 'ENOTDIR'] },
     );
     const ifFile = inside.with({ if: file });
-    const nothing = nullSource(ifFile);
-    attach(ifFile, nothing, file, `${path}, which reads as empty`);
+    const copy = ifFile.open_tree(
+      { dir: nothing, path: '', flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH },
+      { as: `${path} cover`, why: 'the null device, to hide it' },
+    );
+    attachWith(compilation, ifFile, copy, file, `${path}, which reads as empty`, [
+      { set: MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, why: 'whose mode nobody can change here' },
+    ]);
   });
 }
 
+// #region read-only-paths
 /** Mounts each read-only path over itself, read-only. */
 export function protectPaths(compilation: Compilation, rootfs: Slot<'fd'>): void {
   const { builder, config, features } = compilation;
@@ -75,3 +84,4 @@ export function protectPaths(compilation: Compilation, rootfs: Slot<'fd'>): void
     ]);
   });
 }
+// #endregion

@@ -37,7 +37,7 @@ export function cloneFlags({ config }: Compilation): number {
   return (config.linux?.namespaces ?? [])
     .filter((namespace) => !namespace.path && namespace.type !== 'cgroup')
     .reduce((flags, namespace) => flags | FLAGS[namespace.type], 0);
-// #endregion
+  // #endregion
 }
 
 /** @throws TareError `unsupported` for what would change the host, or needs an order of processes that does not exist yet */

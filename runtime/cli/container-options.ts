@@ -1,0 +1,164 @@
+/**
+ * The options that say which container: a bundle, or a root file system with the defaults of Tare. `run`, `plan` and `step`
+ * have them in common.
+ */
+import { isAbsolute, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { defaultConfig } from '../container/index.js';
+import { TareError } from '../kernel/error.js';
+import { type Bundle, loadBundle, MAX_ID, type Mount, validConfig } from '../oci/index.js';
+
+export interface ContainerOptions {
+  readonly bundle?: string;
+  readonly rootfs?: string;
+  readonly hostname?: string;
+  readonly interactive?: boolean;
+  readonly tty?: boolean;
+  readonly memory?: string;
+  readonly pidsLimit?: string;
+  readonly cpus?: string;
+  readonly env?: readonly string[];
+  readonly workdir?: string;
+  readonly user?: string;
+  readonly init?: boolean;
+  readonly readOnly?: boolean;
+  readonly volume?: readonly string[];
+}
+
+/** Adds the options to a command. */
+export function addContainerOptions(command: Command): Command {
+  return command
+    .argument('[command...]', 'the command and its arguments, after "--"')
+    .option('--rootfs <dir>', 'the root file system: a folder')
+    .option('--bundle <dir>', 'an OCI bundle: a folder with config.json and a root file system')
+    .option('--hostname <name>', 'its host name')
+    .option('-i, --interactive', 'with -t: pass on what is typed')
+    .option('-t, --tty', 'give it a terminal')
+    .option('--memory <size>', 'limit its memory: 64m, 1g')
+    .option('--pids-limit <number>', 'limit the number of its processes')
+    .option('--cpus <number>', 'limit its processor time: 0.5 is half of one')
+    .option('-e, --env <NAME=value>', 'set an environment variable', collect)
+    .option('-w, --workdir <dir>', 'where the command starts')
+    .option('-u, --user <uid[:gid]>', 'run as this user, by number')
+    .option('--init', 'run Tare’s init as process 1: it reaps zombies and forwards signals')
+    .option('--read-only', 'make the root file system read-only')
+    .option('-v, --volume <src:dst[:ro]>', 'show a file or folder of the host', collect)
+    .passThroughOptions();
+}
+
+/** The bundle that the options describe. @throws TareError `usage`, and whatever loading a bundle throws */
+export function bundleOf(
+  options: ContainerOptions,
+  command: readonly string[],
+  size?: { columns: number; rows: number },
+): Bundle {
+  if (options.bundle !== undefined && options.rootfs !== undefined) {
+    throw new TareError('usage', 'give either --bundle or --rootfs: a bundle has its own root file system');
+  }
+  if (options.bundle !== undefined) return bundleWithCommand(options.bundle, options, command);
+  if (options.rootfs === undefined) {
+    throw new TareError('usage', 'give --rootfs DIR or --bundle DIR: a container needs a root file system');
+  }
+  if (command.length === 0) throw new TareError('usage', 'give a command to run, after "--"');
+  const rootfs = resolve(options.rootfs);
+  const config = defaultConfig({
+    rootfs,
+    args: command,
+    hostname: options.hostname,
+    terminal: options.tty,
+    size,
+    env: options.env?.map(environmentEntry),
+    cwd: options.workdir,
+    user: options.user === undefined ? undefined : parseUser(options.user),
+    readonlyRoot: options.readOnly,
+    mounts: options.volume?.map(parseVolume),
+    limits: {
+      memory: options.memory === undefined ? undefined : parseSize(options.memory),
+      pids: options.pidsLimit === undefined ? undefined : parseCount(options.pidsLimit),
+      cpus: options.cpus === undefined ? undefined : parseCpus(options.cpus),
+    },
+    caller: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 },
+  });
+  return { path: rootfs, rootfs, config: validConfig(config, 'the command line') };
+}
+
+/** A bundle is run as it is written, except for its command, which may be replaced. */
+function bundleWithCommand(folder: string, options: ContainerOptions, command: readonly string[]): Bundle {
+  for (const [name, flag] of ROOTFS_ONLY) {
+    if (options[name] !== undefined) {
+      throw new TareError('usage', `${flag} goes with --rootfs only: a bundle says it in its config.json`);
+    }
+  }
+  const bundle = loadBundle(folder);
+  const { process } = bundle.config;
+  if (command.length === 0 || process === undefined) return bundle;
+  return { ...bundle, config: { ...bundle.config, process: { ...process, args: command } } };
+}
+
+const ROOTFS_ONLY: readonly [keyof ContainerOptions, string][] = [
+  ['hostname', '--hostname'],
+  ['interactive', '-i'],
+  ['tty', '-t'],
+  ['memory', '--memory'],
+  ['pidsLimit', '--pids-limit'],
+  ['cpus', '--cpus'],
+  ['env', '--env'],
+  ['workdir', '--workdir'],
+  ['user', '--user'],
+  ['readOnly', '--read-only'],
+  ['volume', '--volume'],
+];
+
+/** `-e NAME` alone passes on the caller's. */
+function environmentEntry(entry: string): string {
+  return entry.includes('=') ? entry : `${entry}=${process.env[entry] ?? ''}`;
+}
+
+/** Never becomes 0 by accident: neither 2^32 nor -1 nor text is a user (CVE-2024-40635). */
+export function parseUser(text: string): { uid: number; gid: number } {
+  const match = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(text);
+  const [uid, gid] = [Number(match?.[1]), Number(match?.[2] ?? match?.[1])];
+  if (!match || uid > MAX_ID || gid > MAX_ID) {
+    throw new TareError('usage', `--user ${text}: must be UID or UID:GID, numbers from 0 to ${MAX_ID}`);
+  }
+  return { uid, gid };
+}
+
+function parseVolume(text: string): Mount {
+  const [source = '', destination = '', mode, ...rest] = text.split(':');
+  const fine = source !== '' && isAbsolute(destination) && rest.length === 0 && ['ro', 'rw', undefined].includes(mode);
+  if (!fine) throw new TareError('usage', `--volume ${text}: must be SRC:DST or SRC:DST:ro, with an absolute DST`);
+  return { destination, type: 'bind', source: resolve(source), options: ['rbind', 'rprivate', mode ?? 'rw'] };
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
+
+/** `64m` in bytes. */
+export function parseSize(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)([bkmgt]?)(?:i?b)?$/i.exec(text);
+  const bytes = Math.floor(Number(match?.[1]) * (UNITS[match?.[2]?.toLowerCase() ?? ''] ?? 1));
+  if (!match || !Number.isSafeInteger(bytes) || bytes < 1) {
+    throw new TareError('usage', `--memory ${text}: must be a size such as 64m or 1g`);
+  }
+  return bytes;
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count < 1 || count > 2 ** 22) {
+    throw new TareError('usage', `--pids-limit ${text}: must be a number from 1 to ${2 ** 22}`);
+  }
+  return count;
+}
+
+function parseCpus(text: string): number {
+  const cpus = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || cpus < 0.01 || cpus > 10_000) {
+    throw new TareError('usage', `--cpus ${text}: must be a number such as 0.5, at least 0.01`);
+  }
+  return cpus;
+}
+
+function collect(value: string, before: readonly string[] = []): string[] {
+  return [...before, value];
+}

@@ -1,0 +1,70 @@
+/**
+ * `tare inspect PID`: how contained a process is, as the kernel sees it from outside. `--against` compares its namespaces with
+ * those of another process; `--json` prints the facts for machines.
+ */
+import { writeSync } from 'node:fs';
+import { Command } from 'commander';
+import {
+  compareNamespaces,
+  containment,
+  describeFacts,
+  type Grade,
+  inspectProcess,
+  localProc,
+  type ProcessFacts,
+} from '../inspect/index.js';
+import { TareError } from '../kernel/error.js';
+
+const MARKS: Readonly<Record<Grade, string>> = { contained: '+', partly: '~', open: '-' };
+
+export function inspectCommand(): Command {
+  return new Command('inspect')
+    .description('Say how contained a process is')
+    .argument('<pid>', 'the process, as this terminal sees it')
+    .option('--against <pid>', 'compare its namespaces with those of another process')
+    .option('--json', 'for machines')
+    .action(async (pid: string, options: { against?: string; json?: boolean }) => {
+      const source = localProc();
+      const facts = await inspectProcess(source, processId(pid));
+      const against = options.against ? await inspectProcess(source, processId(options.against)) : undefined;
+      print(options.json ? asJson(facts, against) : asText(facts, against));
+    });
+}
+
+/** @throws TareError `usage` */
+function processId(text: string): number {
+  if (/^[1-9]\d{0,6}$/.test(text)) return Number(text);
+  throw new TareError('usage', `not a process id: ${JSON.stringify(text)}`);
+}
+
+function asText(facts: ProcessFacts, against: ProcessFacts | undefined): string {
+  const lines: string[] = [];
+  for (const { title, rows } of describeFacts(facts, against)) {
+    if (lines.length > 0) lines.push('');
+    lines.push(title);
+    const width = Math.min(Math.max(...rows.map((row) => row.name.length)), 40);
+    for (const { name, value, grade } of rows) {
+      lines.push(`  ${grade ? `${MARKS[grade]} ` : ''}${name.padEnd(width)}  ${value}`.trimEnd());
+    }
+    if (rows.some((row) => row.grade)) lines.push('  (+ separated from the machine, ~ in part, - not)');
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function asJson(facts: ProcessFacts, against: ProcessFacts | undefined): string {
+  const compared = against && { pid: against.pid, ...compareNamespaces(facts.namespaces, against.namespaces) };
+  return `${JSON.stringify({ ...facts, containment: containment(facts), ...(compared && { against: compared }) }, null, 2)}\n`;
+}
+
+/** All of it, also into a pipe that takes less at a time; a reader that has gone wants no more. */
+function print(text: string): void {
+  const data = Buffer.from(text);
+  for (let at = 0; at < data.length; ) {
+    try {
+      at += writeSync(1, data, at);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EPIPE') return;
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    }
+  }
+}

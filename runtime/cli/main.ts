@@ -1,0 +1,133 @@
+/**
+ * The command line: `tare COMMAND ...`. Each command is a file of its own, loaded only when it is the one asked for, so that
+ * starting costs little. Errors are one sentence on standard error; exit codes are Docker's (125 Tare's own, 126, 127, 128+n).
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { packageRoot } from '../kernel/places.js';
+import { reportError } from './report-error.js';
+
+interface Entry {
+  readonly name: string;
+  readonly description: string;
+  /** Gives the command with its options and its action. */
+  load(): Promise<Command>;
+}
+
+const COMMANDS: readonly Entry[] = [
+  {
+    name: 'run',
+    description: 'Run a command in a new container',
+    load: async () => (await import('./run.js')).runCommand(),
+  },
+  {
+    name: 'plan',
+    description: 'Print the plan that makes a container, or what differs between two',
+    load: async () => (await import('./plan.js')).planCommand(),
+  },
+  {
+    name: 'step',
+    description: 'Make a container one step at a time, and see what each step changes',
+    load: async () => (await import('./step.js')).stepCommand(),
+  },
+  {
+    name: 'ps',
+    description: 'List containers',
+    load: async () => (await import('./list.js')).listCommand(),
+  },
+  {
+    name: 'kill',
+    description: 'Send a signal to a container',
+    load: async () => (await import('./kill.js')).killCommand(),
+  },
+  {
+    name: 'delete',
+    description: 'Remove a container',
+    load: async () => (await import('./delete.js')).deleteCommand(),
+  },
+  {
+    name: 'gc',
+    description: 'Remove what crashed commands left behind',
+    load: async () => (await import('./gc.js')).gcCommand(),
+  },
+  {
+    name: 'inspect',
+    description: 'Say how contained a process is',
+    load: () => loadCommand('./inspect.js', 'inspectCommand'),
+  },
+  {
+    name: 'exercise',
+    description: 'List, start, check and solve exercises',
+    load: () => loadCommand('./exercise.js', 'exerciseCommand'),
+  },
+];
+
+const EXAMPLES = `
+Examples:
+  tare run --rootfs ./rootfs -it -- /bin/sh     a shell in a container of a plain folder
+  tare run --rootfs ./rootfs --memory 64m -- make
+  tare run --bundle ./bundle                    an OCI bundle (runc spec, umoci unpack)
+  tare plan --bundle ./bundle                   every system call that makes it, and why
+  tare step --bundle ./bundle                   the same, one at a time
+  tare inspect 1234                             how contained process 1234 is
+
+"tare COMMAND --help" says more about a command.`;
+
+/** @param argv as `process.argv` has it */
+export async function main(argv: readonly string[]): Promise<void> {
+  try {
+    await (await program(argv)).parseAsync([...argv]);
+  } catch (error) {
+    process.exitCode = reportError('tare', error);
+  }
+}
+
+async function program(argv: readonly string[]): Promise<Command> {
+  const tare = new Command('tare')
+    .description('A container platform built from scratch to be read, run and learned from.')
+    .version(version(), '--version', 'print the version')
+    .option('--root <dir>', 'where images, machines and progress are kept (TARE_ROOT)')
+    .option('--state <dir>', 'where running containers are kept (TARE_STATE)')
+    .addHelpText('after', EXAMPLES)
+    .enablePositionalOptions()
+    .showSuggestionAfterError()
+    .hook('preAction', () => {
+      const { root, state } = tare.opts<{ root?: string; state?: string }>();
+      if (root) process.env.TARE_ROOT = root;
+      if (state) process.env.TARE_STATE = state;
+    });
+  const wanted = commandName(argv);
+  for (const entry of COMMANDS) {
+    const command = entry.name === wanted ? await entry.load() : new Command(entry.name);
+    tare.addCommand(command.name(entry.name).description(entry.description));
+  }
+  prepareCommand(tare);
+  if (wanted === undefined) tare.action(() => tare.outputHelp());
+  return tare;
+}
+
+/** The first word that is neither an option nor an option's value. */
+function commandName(argv: readonly string[]): string | undefined {
+  for (let i = 2; i < argv.length; i++) {
+    const word = argv[i] as string;
+    if (word === '--root' || word === '--state') i++;
+    else if (!word.startsWith('-')) return word === 'help' ? argv[i + 1] : word;
+  }
+  return undefined;
+}
+
+async function loadCommand(file: string, maker: string): Promise<Command> {
+  return ((await import(file)) as Record<string, () => Command>)[maker]?.() as Command;
+}
+
+/** Failures of the command line itself are thrown, and shown like all others. */
+export function prepareCommand(command: Command): void {
+  command.exitOverride();
+  command.configureOutput({ outputError: () => undefined });
+  for (const child of command.commands) prepareCommand(child);
+}
+
+export function version(): string {
+  return (JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }).version;
+}

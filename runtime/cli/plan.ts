@@ -1,0 +1,106 @@
+/** `tare plan`: the plan that would make a container, printed, as JSON, or compared with another's. Nothing is made. */
+import { writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
+import { Command } from 'commander';
+import { prepare } from '../container/index.js';
+import { TareError } from '../kernel/error.js';
+import { FEATURES, type FeatureName, type Features, probeFeatures, withoutFeatures } from '../kernel/features.js';
+import type { Bundle } from '../oci/index.js';
+import { diffPlans, type Plan, planToJson, printDiff, printPlan } from '../plan/index.js';
+import { addContainerOptions, bundleOf, type ContainerOptions } from './container-options.js';
+import { warn } from './report-error.js';
+import { windowSize } from './terminal-proxy.js';
+
+interface PlanOptions extends ContainerOptions {
+  readonly json?: boolean;
+  readonly diff?: readonly string[];
+  readonly order?: boolean;
+  readonly full?: boolean;
+  readonly featuresWithout?: string;
+}
+
+export function planCommand(): Command {
+  return addContainerOptions(new Command('plan'))
+    .option('--json', 'for machines; "tare/plan.schema.json" describes it')
+    .option('--diff <bundle...>', 'two bundles: print what differs between their plans')
+    .option('--order', 'all lanes side by side, in the order in which they run')
+    .option('--full', 'shorten nothing')
+    .option('--features-without <names>', 'as on a kernel without these, separated by commas')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tare plan --bundle ./bundle
+  tare plan --rootfs ./rootfs --memory 64m -- /bin/sh
+  tare plan --diff ./bundle-a ./bundle-b
+  tare plan --bundle ./bundle --features-without mountSetattr,cloneIntoCgroup`,
+    )
+    .action((words: string[], options: PlanOptions) => {
+      const features = featuresFor(options.featuresWithout);
+      if (options.diff) return printDifference(options.diff, features, options);
+      printOne(compile(bundleOf(options, words), features, options.init), options);
+    });
+}
+
+function printOne(plan: Plan, options: PlanOptions): void {
+  if (options.json) {
+    print(`${JSON.stringify(planToJson(plan), null, 2)}\n`);
+    return;
+  }
+  const terminal = isatty(1);
+  print(
+    printPlan(plan, {
+      color: terminal && !process.env.NO_COLOR,
+      width: terminal ? windowSize()?.columns : undefined,
+      view: options.order ? 'order' : 'lanes',
+      full: options.full,
+    }),
+  );
+}
+
+function printDifference(folders: readonly string[], features: Features, options: PlanOptions): void {
+  const [a, b, ...more] = folders;
+  if (a === undefined || b === undefined || more.length > 0) {
+    throw new TareError('usage', `--diff takes two bundles, not ${folders.length}: tare plan --diff A B`);
+  }
+  const [before, after] = [a, b].map((folder) => compile(bundleOf({ bundle: folder }, []), features)) as [Plan, Plan];
+  const text = printDiff(diffPlans(before, after), { names: [a, b], color: isatty(1) && !process.env.NO_COLOR });
+  print(
+    options.json ? `${JSON.stringify(diffPlans(before, after), numbers, 2)}\n` : text || 'the plans are the same\n',
+  );
+}
+
+/** In place of the id, which a plan has and a bundle has not. */
+const ANY_ID = 'ID';
+
+function compile(bundle: Bundle, features: Features, init?: boolean): Plan {
+  const { plan, warnings } = prepare({ bundle, id: ANY_ID, features, init });
+  for (const sentence of warnings) warn('tare', sentence);
+  return plan;
+}
+
+function featuresFor(names: string | undefined): Features {
+  const features = probeFeatures();
+  if (names === undefined) return features;
+  const without = names.split(',').map((name) => name.trim());
+  const unknown = without.find((name) => !Object.hasOwn(FEATURES, name));
+  if (unknown !== undefined) {
+    throw new TareError('usage', `there is no feature "${unknown}"; there are ${Object.keys(FEATURES).join(', ')}`);
+  }
+  return withoutFeatures(features, ...(without as FeatureName[]));
+}
+
+function numbers(_: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString();
+  return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value;
+}
+
+/** A reader that has seen enough (`| head`) is no failure. */
+function print(text: string): void {
+  const bytes = Buffer.from(text);
+  try {
+    for (let done = 0; done < bytes.length; ) done += writeSync(1, bytes, done);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
+  }
+}

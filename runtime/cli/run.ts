@@ -1,0 +1,100 @@
+/**
+ * `tare run`: creates a container, starts it, waits, and removes it. In the foreground: it has our standard streams, or a
+ * terminal that we proxy; our signals are its signals; its exit code is ours (128+n for a signal).
+ */
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:os';
+import { Command } from 'commander';
+import { Container } from '../container/index.js';
+import { CREATE } from '../plan/index.js';
+import { addContainerOptions, bundleOf, type ContainerOptions } from './container-options.js';
+import { warn } from './report-error.js';
+import { TerminalProxy, windowSize } from './terminal-proxy.js';
+
+export function runCommand(): Command {
+  return addContainerOptions(new Command('run'))
+    .option('--name <id>', 'the container’s id; a random one unless told')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tare run --rootfs ./rootfs -- /bin/echo hello
+  tare run --rootfs ./rootfs -it --hostname box -- /bin/sh
+  tare run --rootfs ./rootfs --memory 64m --pids-limit 32 -v ./src:/src:ro -- make -C /src
+  tare run --bundle ./bundle`,
+    )
+    .action(async (words: string[], options: ContainerOptions & { name?: string }) => {
+      const bundle = bundleOf(options, words, windowSize());
+      process.exitCode = await runInForeground({
+        id: options.name ?? randomId(),
+        bundle,
+        init: options.init,
+        input: options.bundle !== undefined || options.interactive,
+        program: 'tare',
+      });
+    });
+}
+
+export interface Foreground {
+  readonly id: string;
+  readonly bundle: Parameters<typeof Container.create>[0]['bundle'];
+  readonly init?: boolean;
+  /** Passes on what is typed, where the container has a terminal. */
+  readonly input?: boolean;
+  /** Who speaks: `tare` or `tare-oci`. */
+  readonly program: string;
+  readonly stateRoot?: string;
+  readonly onCreated?: (state: ReturnType<Container['state']>) => void;
+}
+
+/** Runs a container to its end and returns the exit code. Nothing of it is left, however it ends. */
+export async function runInForeground(options: Foreground): Promise<number> {
+  const { id, bundle, init, input, program, stateRoot } = options;
+  const container = await Container.create({
+    id,
+    bundle,
+    init,
+    stateRoot,
+    autoRemove: true,
+    onWarning: (sentence) => warn(program, sentence),
+  });
+  const master = container.run?.take(CREATE.console);
+  const terminal = master === undefined ? undefined : new TerminalProxy(master, { input: input ?? false });
+  const stopForwarding = forwardSignals(container);
+  try {
+    options.onCreated?.(container.state());
+    await container.start();
+    const { code } = await container.wait();
+    await terminal?.drained();
+    return code;
+  } finally {
+    stopForwarding();
+    terminal?.close();
+    await container.delete({ force: true });
+  }
+}
+
+const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
+
+/** Process 1 of a container has no default actions, so whether a signal ends it is up to the program. pid_namespaces(7). */
+function forwardSignals(container: Container): () => void {
+  const handlers = FORWARDED.map((name) => {
+    const forward = () => {
+      try {
+        container.kill(constants.signals[name]);
+      } catch (error) {
+        // It has just ended; its exit code is on its way.
+        if ((error as { code?: string }).code !== 'state') throw error;
+      }
+    };
+    process.on(name, forward);
+    return () => process.off(name, forward);
+  });
+  return () => {
+    for (const stop of handlers) stop();
+  };
+}
+
+function randomId(): string {
+  return `t${randomBytes(6).toString('hex')}`;
+}

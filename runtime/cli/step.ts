@@ -1,0 +1,71 @@
+/**
+ * `tare step`: runs the plan of a container one step at a time, and shows after each what changed in the kernel's view of the
+ * process that made it: namespaces, mounts, cgroup, limits, capabilities. Without a terminal, or with --auto, it goes through by itself.
+ */
+import { randomBytes } from 'node:crypto';
+import { openSync, writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
+import { Command } from 'commander';
+import { Container } from '../container/index.js';
+import { CREATE } from '../plan/index.js';
+import { addContainerOptions, bundleOf, type ContainerOptions } from './container-options.js';
+import { warn } from './report-error.js';
+import { KeyPrompt } from './step-prompt.js';
+import { Stepper } from './stepper.js';
+import { TerminalProxy } from './terminal-proxy.js';
+
+export function stepCommand(): Command {
+  return addContainerOptions(new Command('step'))
+    .option('--auto', 'do not wait for a key after each step')
+    .addHelpText(
+      'after',
+      `
+Keys:
+  enter, space   the next step
+  b NUMBER       go on to that step of the inside lane
+  c              go on to the end
+  q              stop, and undo everything
+
+Examples:
+  tare step --bundle ./bundle
+  tare step --rootfs ./rootfs --auto -- /bin/true`,
+    )
+    .action(async (words: string[], options: ContainerOptions & { auto?: boolean }) => {
+      process.exitCode = await stepThrough(words, options);
+    });
+}
+
+async function stepThrough(words: string[], options: ContainerOptions & { auto?: boolean }): Promise<number> {
+  const bundle = bundleOf(options, words);
+  const prompt = options.auto || !isatty(0) ? undefined : new KeyPrompt();
+  const stepper = new Stepper((text) => writeSync(1, text), prompt);
+  // The keys are ours while we step, so the container reads nothing, unless it has a terminal of its own.
+  const nothing = openSync('/dev/null', 'r');
+  let container: Container | undefined;
+  let terminal: TerminalProxy | undefined;
+  try {
+    container = await Container.create({
+      id: `step-${randomBytes(4).toString('hex')}`,
+      bundle,
+      init: options.init,
+      stdio: [nothing, 1, 2],
+      autoRemove: true,
+      onWarning: (sentence) => warn('tare', sentence),
+      onPlan: (plan) => stepper.begin(plan),
+      onProcess: (lane, pid) => stepper.watch(lane, pid),
+      driver: stepper,
+    });
+    await container.start();
+    await stepper.finish();
+    prompt?.close();
+    const master = container.run?.take(CREATE.console);
+    if (master !== undefined) terminal = new TerminalProxy(master, { input: true });
+    const { code } = await container.wait();
+    await terminal?.drained();
+    return code;
+  } finally {
+    prompt?.close();
+    terminal?.close();
+    await container?.delete({ force: true });
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * Steps a plan through: lets one step run at a time, of all lanes, always in the same order, and compares what the kernel
+ * says about each lane's process before and after.
+ */
+
+import { type Change, diffFacts, inspectProcess, localProc, type ProcessFacts } from '../inspect/index.js';
+import { TareError } from '../kernel/error.js';
+import { formatStep, type Lane, type Plan, type RunOptions, type StepAt, type StepOutcome } from '../plan/index.js';
+import { executionOrder, type Ordered } from '../plan/order.js';
+import type { KeyPrompt } from './step-prompt.js';
+
+/** These never come back from the kernel: the next step does not wait for them. */
+const LAST = new Set(['exec', 'exec_fd', 'exit', 'supervise']);
+
+export class Stepper implements Required<Pick<RunOptions, 'beforeStep' | 'afterStep'>> {
+  readonly #print: (text: string) => void;
+  readonly #prompt: KeyPrompt | undefined;
+  readonly #source = localProc();
+  readonly #processes = new Map<Lane, { readonly pid: number; facts: ProcessFacts | undefined }>();
+  readonly #waiting = new Map<string, { go: () => void; stop: (reason: unknown) => void }>();
+  #order: Ordered[] = [];
+  #cursor = 0;
+  #busy = false;
+  /** Until which step of the inside lane no key is asked for. */
+  #runTo = 0;
+
+  constructor(print: (text: string) => void, prompt: KeyPrompt | undefined) {
+    this.#print = print;
+    this.#prompt = prompt;
+    if (prompt === undefined) this.#runTo = Number.POSITIVE_INFINITY;
+  }
+
+  begin(plan: Plan): void {
+    this.#order = executionOrder(plan);
+  }
+
+  watch(lane: Lane, pid: number): void {
+    this.#processes.set(lane, { pid, facts: undefined });
+  }
+
+  /** A lane stands before a step; the promise resolves when it is this step's turn. */
+  readonly beforeStep = (at: StepAt): Promise<void> =>
+    new Promise((resolve, reject) => {
+      this.#waiting.set(key(at), { go: resolve, stop: reject });
+      void this.#advance();
+    });
+
+  readonly afterStep = async (at: StepAt, outcome: StepOutcome): Promise<void> => {
+    await this.#show(at, outcome);
+    this.#cursor++;
+    this.#busy = false;
+    void this.#advance();
+  };
+
+  /** The program has taken the place of stage: what that changed. */
+  async finish(): Promise<void> {
+    this.#print(await this.#changes());
+  }
+
+  /** If the step whose turn it is has arrived, it may go. */
+  async #advance(): Promise<void> {
+    const next = this.#order[this.#cursor];
+    const waiting = next && this.#waiting.get(key(next));
+    if (this.#busy || !next || !waiting) return;
+    this.#busy = true;
+    this.#waiting.delete(key(next));
+    try {
+      if (this.#cursor === 0) await this.#changes(); // the first look: what is there before
+      if (this.#stopsBefore(next)) await this.#ask(next);
+      waiting.go();
+    } catch (reason) {
+      waiting.stop(reason);
+      return;
+    }
+    if (!LAST.has(next.step.kind)) return;
+    this.#print(this.#heading(next, 'never comes back'));
+    this.#cursor++;
+    this.#busy = false;
+    void this.#advance();
+  }
+
+  #stopsBefore({ lane, index }: Ordered): boolean {
+    if (this.#prompt === undefined || this.#runTo === Number.POSITIVE_INFINITY) return false;
+    return this.#runTo === 0 || (lane === 'inside' && index + 1 >= this.#runTo);
+  }
+
+  async #ask(next: Ordered): Promise<void> {
+    if (!this.#prompt) return;
+    this.#print(`\x1b[2m${this.#title(next)}  ${formatStep(next.step)}\x1b[0m\x1b[K\r`);
+    const answer = await this.#prompt.ask();
+    this.#print('\x1b[K');
+    this.#runTo = answer.go === 'next' ? 0 : answer.go === 'to' ? answer.step : Number.POSITIVE_INFINITY;
+  }
+
+  async #show(at: StepAt, outcome: StepOutcome): Promise<void> {
+    const note = outcome.skipped ? 'skipped' : (outcome.tolerated ?? `${(outcome.ns / 1000).toFixed(1)} µs`);
+    this.#print(this.#heading(at, note) + (outcome.skipped ? '' : await this.#changes()));
+  }
+
+  #title({ lane, index }: Pick<StepAt, 'lane' | 'index'>): string {
+    return `${lane.padEnd(7)} ${String(index + 1).padStart(3)}`;
+  }
+
+  #heading(at: Pick<StepAt, 'lane' | 'index' | 'step'>, note: string): string {
+    return `${this.#title(at)}  ${formatStep(at.step)}  [${note}]\n             ${at.step.field}: ${at.step.why}\n`;
+  }
+
+  /** What changed, for every process of the plan, since the last look. */
+  async #changes(): Promise<string> {
+    const lines: string[] = [];
+    for (const [lane, process] of this.#processes) {
+      const facts = await this.#look(process.pid);
+      if (facts && process.facts) {
+        for (const change of diffFacts(process.facts, facts).filter(isTelling)) {
+          lines.push(`             ${SIGN[change.what]} ${lane === 'inside' ? '' : `${lane}: `}${change.text}\n`);
+        }
+      }
+      process.facts = facts ?? process.facts;
+    }
+    return lines.join('');
+  }
+
+  /** undefined when it has ended, or may not be looked at (a user who is not root, once it is not dumpable). */
+  async #look(pid: number): Promise<ProcessFacts | undefined> {
+    try {
+      return await inspectProcess(this.#source, pid);
+    } catch (error) {
+      if (error instanceof TareError && (error.code === 'not-found' || error.code === 'permission')) return undefined;
+      throw error;
+    }
+  }
+}
+
+const SIGN: Readonly<Record<Change['what'], string>> = { added: '+', removed: '-', changed: '~' };
+
+/** The number of open descriptors changes with every other step, and says nothing of the container. */
+function isTelling({ area, name }: Change): boolean {
+  return area !== 'descriptor' && name !== 'state';
+}
+
+function key({ lane, index }: Pick<StepAt, 'lane' | 'index'>): string {
+  return `${lane} ${index}`;
+}

@@ -1,0 +1,96 @@
+/**
+ * Between our terminal and the container's: bytes both ways, the window's size, raw mode while it lasts. Ours is put back as
+ * it was, whatever happens. pty(7), termios(3).
+ */
+import { writeSync } from 'node:fs';
+import { isatty, ReadStream } from 'node:tty';
+import { native } from '../kernel/addon.js';
+
+/** The size of our terminal; undefined when we have none. */
+export function windowSize(): { columns: number; rows: number } | undefined {
+  const fd = [1, 0, 2].find((number) => isatty(number));
+  return fd === undefined ? undefined : native.getWindowSize(fd);
+}
+
+export class TerminalProxy {
+  readonly #master: ReadStream;
+  readonly #fd: number;
+  readonly #ended: Promise<void>;
+  readonly #undo: (() => void)[] = [];
+
+  /** Takes over the descriptor of the master. */
+  constructor(fd: number, { input }: { readonly input: boolean }) {
+    this.#fd = fd;
+    // Duplex: a pty's master is read and written by the same descriptor.
+    this.#master = new ReadStream(fd);
+    this.#ended = new Promise((resolve) => this.#master.once('close', resolve));
+    // EIO is how Linux says that nobody has the other end open any more: the end, not a failure.
+    this.#master.on('error', () => this.#master.destroy());
+    this.#master.on('data', (data: Buffer) => writeAll(1, data));
+    if (input) this.#passInput();
+    this.#followWindow();
+  }
+
+  /** Resolves when all that the container wrote has been shown; after a second in any case. */
+  async drained(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, 1000);
+    });
+    await Promise.race([this.#ended, limit]);
+    clearTimeout(timer);
+  }
+
+  close(): void {
+    for (const undo of this.#undo.splice(0).reverse()) undo();
+    this.#master.destroy();
+  }
+
+  #passInput(): void {
+    const { stdin } = process;
+    const raw = stdin.isTTY && !stdin.isRaw;
+    const pass = (data: Buffer) => {
+      // While the container does not read, we do not either.
+      if (this.#master.destroyed || this.#master.write(data)) return;
+      stdin.pause();
+      this.#master.once('drain', () => stdin.resume());
+    };
+    const end = () => {
+      if (!this.#master.destroyed) this.#master.write(Buffer.from([END_OF_FILE]));
+    };
+    if (raw) stdin.setRawMode(true);
+    stdin.on('data', pass);
+    stdin.on('end', end);
+    this.#undo.push(() => {
+      stdin.off('data', pass);
+      stdin.off('end', end);
+      stdin.pause();
+      if (raw) stdin.setRawMode(false);
+    });
+  }
+
+  #followWindow(): void {
+    const resize = () => {
+      const size = windowSize();
+      if (size && !this.#master.destroyed) native.setWindowSize(this.#fd, size.columns, size.rows);
+    };
+    resize();
+    process.on('SIGWINCH', resize);
+    this.#undo.push(() => process.off('SIGWINCH', resize));
+  }
+}
+
+/** Ctrl-D. */
+const END_OF_FILE = 4;
+
+function writeAll(fd: number, data: Buffer): void {
+  for (let done = 0; done < data.length; ) {
+    try {
+      done += writeSync(fd, data, done);
+    } catch (error) {
+      // Standard output is shared with others, who may have made it non-blocking; a terminal is soon writable again.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}

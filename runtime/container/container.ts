@@ -1,0 +1,264 @@
+/**
+ * The life of a container: created, running, stopped, gone. Creating compiles the bundle and runs its plan up to the start
+ * gate; stage supervises from then on, so a container outlives the process that made it. What happens is written into the
+ * state directory first, so that another process, or the next one after a crash, can go on from there.
+ * runtime-spec, runtime.md, "Lifecycle".
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { native } from '../kernel/addon.js';
+import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
+import { TareError } from '../kernel/error.js';
+import { closeAll, OwnedFd } from '../kernel/fd.js';
+import { stateRoot } from '../kernel/places.js';
+import { type ContainerId, containerId, OCI_VERSION, type OciState, type Status } from '../oci/index.js';
+import { CREATE, initImage, type Lane, type Plan, type PlanRun, type RunOptions, runPlan } from '../plan/index.js';
+import { Promised } from '../plan/promised.js';
+import { type ExitStatus, exitStatus } from './exit-status.js';
+import { journal, undoAll } from './journal.js';
+import { type Prepared, type PrepareOptions, prepare } from './prepare.js';
+import { bootId, identityOf, isAlive } from './process-identity.js';
+import { StateDirectory, type StoredState } from './state-directory.js';
+
+export interface CreateOptions extends Omit<PrepareOptions, 'id'> {
+  readonly id: string;
+  /** `/run/tare` for root, unless told. */
+  readonly stateRoot?: string;
+  /** The container's standard streams; this process's own unless told. Not used with a terminal. */
+  readonly stdio?: readonly [number, number, number];
+  /** Once it has ended and this process is gone, `gc` removes it. */
+  readonly autoRemove?: boolean;
+  /** Watches, or single-steps, the plan: see the driver's options of the same names. */
+  readonly driver?: Pick<RunOptions, 'beforeStep' | 'afterStep' | 'trace'>;
+  /** Called with the plan before it runs, and with each process of it. */
+  readonly onPlan?: (plan: Plan) => void;
+  readonly onProcess?: (lane: Lane, pid: number) => void;
+  /** Called for each thing that is asked for and done in part. */
+  readonly onWarning?: (sentence: string) => void;
+}
+
+/** What only the process that created it has: the run of its plan. */
+interface Owned {
+  readonly run: PlanRun;
+  readonly open: () => void;
+}
+
+export class Container {
+  readonly id: ContainerId;
+  readonly #directory: StateDirectory;
+  readonly #owned: Owned | undefined;
+
+  private constructor(directory: StateDirectory, owned?: Owned) {
+    this.id = directory.id;
+    this.#directory = directory;
+    this.#owned = owned;
+  }
+
+  /**
+   * Creates a container and leaves it before its program starts. A create that fails leaves nothing behind.
+   * @throws TareError `usage` for the id, `exists`, whatever `prepare` throws, `plan` when a step fails
+   */
+  static async create(options: CreateOptions): Promise<Container> {
+    const id = containerId(options.id);
+    const prepared = prepare({ ...options, id });
+    for (const warning of prepared.warnings) options.onWarning?.(warning);
+    const directory = StateDirectory.create(options.stateRoot ?? stateRoot(), id);
+    using _lock = await directory.lock();
+    try {
+      return new Container(directory, await runToGate(directory, prepared, options));
+    } catch (error) {
+      await undoAll(directory);
+      throw error;
+    }
+  }
+
+  /** A container that exists. @throws TareError `not-found` */
+  static open(id: string, root: string = stateRoot()): Container {
+    return new Container(StateDirectory.open(root, containerId(id)));
+  }
+
+  /** All containers of a state root. */
+  static list(root: string = stateRoot()): Container[] {
+    return StateDirectory.list(root).map((directory) => new Container(directory));
+  }
+
+  /** The run of the plan, in the process that created the container. */
+  get run(): PlanRun | undefined {
+    return this.#owned?.run;
+  }
+
+  /** The state, as the specification has it. */
+  state(): OciState {
+    const stored = this.#directory.read();
+    const status = this.#status(stored);
+    return {
+      ociVersion: OCI_VERSION,
+      id: this.id,
+      status,
+      ...((status === 'created' || status === 'running') && stored?.init && { pid: stored.init.pid }),
+      bundle: stored?.bundle ?? '',
+      ...(stored?.annotations && { annotations: stored.annotations }),
+    };
+  }
+
+  /** When it was created, ISO 8601; empty while it is being created. */
+  get created(): string {
+    return this.#directory.read()?.created ?? '';
+  }
+
+  /**
+   * Lets the program start, and resolves when it has taken the place of stage.
+   * @throws TareError `command-not-found`, `command-not-executable`, `plan`; `state` when it is not `created`
+   */
+  async start(): Promise<void> {
+    const { status } = this.state();
+    if (status !== 'created')
+      throw new TareError('state', `the container ${this.id} is ${status}: only a created one can be started`);
+    if (!this.#owned)
+      throw new TareError('state', `the container ${this.id} waits for the process that created it to start it`);
+    using _lock = await this.#directory.lock();
+    this.#owned.open();
+    await this.#owned.run.started;
+    const stored = this.#directory.read();
+    if (stored) this.#directory.write({ ...stored, status: 'running' });
+  }
+
+  /** Resolves when it has ended. @throws TareError when its plan failed before the program ran */
+  async wait(): Promise<ExitStatus> {
+    if (this.#owned) return exitStatus(await this.#owned.run.exited);
+    const stored = this.#directory.read();
+    if (stored?.init) await processEnd(stored.init.pid, () => isAlive(stored.init));
+    // Stage writes it down right after it has reaped the process; if stage was killed, nobody does.
+    for (let tries = 0; tries < 50 && isAlive(stored?.stage); tries++) {
+      if (this.#directory.readExit()) break;
+      await sleep(10);
+    }
+    const exit = this.#directory.readExit();
+    if (!exit)
+      throw new TareError('state', `how ${this.id} ended is not known: its supervisor was killed, or it never ran`);
+    return exitStatus(exit.status);
+  }
+
+  /** Sends a signal to its first process. @throws TareError `state` when it has ended */
+  kill(signal: number): void {
+    const { init } = this.#directory.read() ?? {};
+    if (!init || !isAlive(init))
+      throw new TareError('state', `the container ${this.id} has ended: there is nothing to signal`);
+    using pidfd = new OwnedFd(native.pidfdOpen(init.pid));
+    // Held now: if it is still the same process, it cannot become another one any more.
+    if (!isAlive(init)) throw new TareError('state', `the container ${this.id} has ended: there is nothing to signal`);
+    native.pidfdSendSignal(pidfd.fd, signal);
+  }
+
+  /**
+   * Removes what is left of it. Calling it again after success throws `not-found`.
+   * @throws TareError `state` when it runs, unless `force` kills it first
+   */
+  async delete({ force = false } = {}): Promise<void> {
+    using _lock = await this.#directory.lock();
+    const status = this.#status(this.#directory.read());
+    if (status === 'running' && !force) {
+      throw new TareError('state', `the container ${this.id} is running: stop it first, or delete it with --force`);
+    }
+    if (this.#owned && status !== 'stopped') this.#owned.run.abort();
+    await undoAll(this.#directory);
+    await this.#owned?.run.ended;
+  }
+
+  /** Leaves it to its supervisor: this process may end. @throws TareError `state` before it runs */
+  detach(): void {
+    this.#owned?.run.detach();
+  }
+
+  #status(stored: StoredState | undefined): Status {
+    if (stored === undefined || stored.status === 'creating') return 'creating';
+    if (stored.bootId !== bootId() || !isAlive(stored.init) || this.#directory.readExit()) return 'stopped';
+    return stored.status;
+  }
+}
+
+/** Runs the plan until it waits at the start gate. Throws what made it fail, when it is over. */
+async function runToGate(directory: StateDirectory, prepared: Prepared, options: CreateOptions): Promise<Owned> {
+  const { bundle, plan, cgroup } = prepared;
+  const creator = identityOf(process.pid);
+  if (!creator) throw new TareError('internal', '/proc/self is not of this process');
+  const base: Omit<StoredState, 'formatVersion'> = {
+    ociVersion: bundle.config.ociVersion,
+    id: directory.id,
+    bundle: bundle.path,
+    ...(bundle.config.annotations && { annotations: bundle.config.annotations }),
+    status: 'creating',
+    bootId: bootId(),
+    creator,
+    cgroup: cgroup?.places ?? [],
+    created: new Date().toISOString(),
+    autoRemove: options.autoRemove ?? false,
+  };
+  directory.write(base);
+  if (cgroup) journal(directory, { undo: 'cgroups', places: cgroup.places });
+
+  const reached = new Promised<void>();
+  const gate = new Promised<void>();
+  let init: StoredState['init'];
+  options.onPlan?.(plan);
+  const run = startPlan(directory, plan, {
+    ...options.driver,
+    stdio: options.stdio,
+    onCall: async (name) => {
+      if (name !== CREATE.start) throw new TareError('plan', `nothing answers calls of "${name}" here`);
+      reached.resolve();
+      await gate.promise;
+      return undefined;
+    },
+    onCloned: (child) => {
+      native.close(child.pidfd);
+      options.onProcess?.(child.lane, child.pid);
+      init = identityOf(child.pid);
+      if (init) journal(directory, { undo: 'process', process: init });
+    },
+  });
+  options.onProcess?.('outside', run.pid);
+  const stage = identityOf(run.pid);
+  if (stage) journal(directory, { undo: 'process', process: stage });
+  const error = await Promise.race([reached.promise.then(() => undefined), run.ended.then((e) => e ?? endedEarly())]);
+  if (error) throw error;
+  directory.write({ ...base, status: 'created', init, stage });
+  return { run, open: () => gate.resolve() };
+}
+
+function startPlan(directory: StateDirectory, plan: Prepared['plan'], options: RunOptions): PlanRun {
+  const given: Record<string, number> = {};
+  try {
+    given[CREATE.state] = native.open(directory.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    given[CREATE.listener] = native.listenAt(given[CREATE.state] as number, 'sock');
+    // The image of init stays open as long as this process; the others are ours to close.
+    return runPlan(plan, { ...options, given: { ...given, [CREATE.init]: initImage() } });
+  } finally {
+    closeAll(Object.values(given));
+  }
+}
+
+function endedEarly(): TareError {
+  return new TareError('plan', 'the plan ended before the container was created');
+}
+
+/** Resolves when a process that is not our child has ended. */
+async function processEnd(pid: number, stillIt: () => boolean): Promise<void> {
+  let pidfd: number;
+  try {
+    pidfd = native.pidfdOpen(pid);
+  } catch (error) {
+    if (error instanceof TareError && error.syscall?.errno === 'ESRCH') return;
+    throw error;
+  }
+  try {
+    if (!stillIt()) return;
+    await new Promise<void>((resolve) => {
+      const watcher = native.watch(pidfd, 1, () => {
+        watcher.close();
+        resolve();
+      });
+    });
+  } finally {
+    native.close(pidfd);
+  }
+}

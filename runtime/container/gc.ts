@@ -1,0 +1,42 @@
+/**
+ * What nobody will come back for: containers whose creation was cut off, and ended ones that were to be removed by a process
+ * that is gone. A container that still runs is left alone, whoever made it.
+ */
+import { TareError } from '../kernel/error.js';
+import type { ContainerId } from '../oci/index.js';
+import { undoAll } from './journal.js';
+import { bootId, isAlive } from './process-identity.js';
+import { StateDirectory } from './state-directory.js';
+
+/** Removes what is left behind below a state root. Returns the ids. */
+export async function collectGarbage(root: string): Promise<ContainerId[]> {
+  const removed: ContainerId[] = [];
+  for (const directory of StateDirectory.list(root)) {
+    if (await collect(directory)) removed.push(directory.id);
+  }
+  return removed;
+}
+
+async function collect(directory: StateDirectory): Promise<boolean> {
+  let lock: Disposable;
+  try {
+    lock = await directory.lock(0);
+  } catch (error) {
+    // Somebody works on it, or has just removed it: it is not left behind.
+    if (error instanceof TareError && (error.code === 'busy' || error.code === 'not-found')) return false;
+    throw error;
+  }
+  using _lock = lock;
+  if (!isLeftBehind(directory)) return false;
+  await undoAll(directory);
+  return true;
+}
+
+function isLeftBehind(directory: StateDirectory): boolean {
+  const state = directory.read();
+  // Creating holds the lock, and we have it: whoever was creating it is gone.
+  if (state === undefined || state.status === 'creating') return true;
+  const sameBoot = state.bootId === bootId();
+  if (sameBoot && (isAlive(state.creator) || isAlive(state.init))) return false;
+  return state.autoRemove || state.status === 'created';
+}

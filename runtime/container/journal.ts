@@ -1,0 +1,71 @@
+/**
+ * The journal: what must be undone when the container goes, written before it is done. A failed create, `delete --force`, `gc`
+ * and the next start after a crash all replay the same lines, in reverse; each undo may be done any number of times.
+ */
+import { appendFileSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { native } from '../kernel/addon.js';
+import { type CgroupPlace, killCgroup, removeCgroups } from '../kernel/cgroup/index.js';
+import { OwnedFd } from '../kernel/fd.js';
+import { isAlive, type ProcessIdentity } from './process-identity.js';
+import type { StateDirectory } from './state-directory.js';
+
+export type JournalEntry =
+  /** A process that must be gone: stage, or the container's first. */
+  | { readonly undo: 'process'; readonly process: ProcessIdentity }
+  /** Cgroups to empty and remove. */
+  | { readonly undo: 'cgroups'; readonly places: readonly CgroupPlace[] };
+
+const SIGKILL = 9;
+
+export function journal(directory: StateDirectory, entry: JournalEntry): void {
+  // One write of less than a page, with O_APPEND: a line is there as a whole or not at all.
+  appendFileSync(join(directory.path, 'journal'), `${JSON.stringify(entry)}\n`, { mode: 0o600 });
+}
+
+/** Undoes everything, and removes the state directory. The caller holds its lock. */
+export async function undoAll(directory: StateDirectory): Promise<void> {
+  for (const entry of readJournal(directory).reverse()) await undo(entry);
+  directory.remove();
+}
+
+function readJournal(directory: StateDirectory): JournalEntry[] {
+  let text: string;
+  try {
+    text = readFileSync(join(directory.path, 'journal'), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+  // What follows the last newline was being written when its writer died: what it announces was never done.
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as JournalEntry);
+}
+
+async function undo(entry: JournalEntry): Promise<void> {
+  switch (entry.undo) {
+    case 'process':
+      return killProcess(entry.process);
+    case 'cgroups':
+      await killCgroup(entry.places);
+      return removeCgroups(entry.places);
+  }
+}
+
+/** By pidfd, and only if it is still the process that was meant once the pidfd is held. */
+function killProcess(identity: ProcessIdentity): void {
+  if (!isAlive(identity)) return;
+  using pidfd = openPidfd(identity.pid);
+  if (pidfd && isAlive(identity)) native.pidfdSendSignal(pidfd.fd, SIGKILL);
+}
+
+function openPidfd(pid: number): OwnedFd | undefined {
+  try {
+    return new OwnedFd(native.pidfdOpen(pid));
+  } catch (error) {
+    if ((error as { syscall?: { errno: string } }).syscall?.errno === 'ESRCH') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * From a bundle to a plan: what the compiler is given besides the bundle is found out here. Nothing is made yet, so a
+ * bundle that cannot be run is refused while there is nothing to undo; `tare plan` stops here.
+ */
+import { statSync } from 'node:fs';
+import { DEFAULT_DEVICE_RULES } from '../kernel/cgroup/devices.js';
+import { type CgroupPlan, planCgroup } from '../kernel/cgroup/index.js';
+import { TareError } from '../kernel/error.js';
+import { type Features, probeFeatures } from '../kernel/features.js';
+import type { Bundle } from '../oci/index.js';
+import { type Caller, type Compiled, compileCreate } from '../plan/index.js';
+import { thisCaller } from './caller.js';
+import { compileFilter } from './filter.js';
+
+export interface PrepareOptions {
+  readonly bundle: Bundle;
+  readonly id: string;
+  /** Runs Tare's init as process 1. */
+  readonly init?: boolean;
+  /** What the kernel can do; asked for unless given. A poorer value tests the fallbacks. */
+  readonly features?: Features;
+  readonly caller?: Caller;
+}
+
+export interface Prepared extends Compiled {
+  readonly bundle: Bundle;
+  readonly cgroup: CgroupPlan | null;
+}
+
+/** @throws TareError for everything about the bundle that can be known before anything is made */
+export function prepare(options: PrepareOptions): Prepared {
+  const { bundle, id } = options;
+  const features = options.features ?? probeFeatures();
+  const caller = options.caller ?? thisCaller();
+  checkRootfs(bundle);
+  checkRights(bundle, features, caller);
+  const warnings: string[] = [];
+  const cgroup = cgroupOf(bundle, id, features, caller, warnings);
+  const compiled = compileCreate({
+    bundle,
+    id,
+    features,
+    cgroup,
+    filter: compileFilter(bundle.config.linux?.seccomp),
+    caller,
+    init: options.init,
+  });
+  return { bundle, cgroup, plan: compiled.plan, warnings: [...warnings, ...compiled.warnings] };
+}
+
+function checkRootfs({ rootfs }: Bundle): void {
+  let directory: boolean;
+  try {
+    directory = statSync(rootfs).isDirectory();
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    const what = code === 'ENOENT' || code === 'ENOTDIR' ? 'does not exist' : `cannot be reached (${code})`;
+    throw new TareError('not-found', `the root file system ${rootfs} ${what}`, { cause, path: 'root.path' });
+  }
+  if (!directory)
+    throw new TareError('config', `the root file system ${rootfs} is not a directory`, { path: 'root.path' });
+}
+
+function checkRights({ config }: Bundle, features: Features, caller: Caller): void {
+  const ownUsers = config.linux?.namespaces?.some((n) => n.type === 'user') ?? false;
+  if (ownUsers && !features.userNamespaces) {
+    throw new TareError('permission', 'this machine lets nobody make a user namespace, which the container asks for');
+  }
+  if (caller.uid === 0 || ownUsers) return;
+  const how = features.userNamespaces
+    ? 'add a user namespace with mappings to linux.namespaces'
+    : 'and this machine lets only root make user namespaces';
+  throw new TareError('permission', `a container without a user namespace needs root: ${how}`);
+}
+
+function cgroupOf(
+  { config }: Bundle,
+  id: string,
+  { cgroups }: Features,
+  caller: Caller,
+  warnings: string[],
+): CgroupPlan | null {
+  if (cgroups.layout === 'none') return null;
+  const { devices = [], memory, pids, cpu } = config.linux?.resources ?? {};
+  const path = config.linux?.cgroupsPath || `${process.env.TARE_CGROUP_PARENT ?? '/tare'}/${id}`;
+  // A user who is not root can neither write device rules nor make devices. What the rules leave, the defaults allow again.
+  const rules = caller.uid === 0 && devices.length > 0 ? [...devices, ...DEFAULT_DEVICE_RULES.slice(1)] : [];
+  const plan = planCgroup(cgroups, { path, limits: { memory, pids, cpu, devices: rules } });
+  for (const { field, why } of plan.unenforced) {
+    const sentence = `${field} cannot be enforced here: ${why}`;
+    if (!field.startsWith('linux.resources.devices')) throw new TareError('unsupported', sentence, { path: field });
+    warnings.push(sentence);
+  }
+  return plan.places.length === 0 ? null : plan;
+}

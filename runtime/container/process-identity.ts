@@ -1,0 +1,35 @@
+/**
+ * Which process a pid is. Pids are used again; a pid together with the time at which its process started is not, within one
+ * boot. proc_pid_stat(5), field 22; proc(5), /proc/sys/kernel/random/boot_id.
+ */
+import { readFileSync } from 'node:fs';
+
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** In clock ticks since boot, as the kernel counts them. */
+  readonly startTime: string;
+}
+
+/** The identity of a process that is there now; undefined when there is none, or only a zombie. */
+export function identityOf(pid: number): ProcessIdentity | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
+  // The name, in parentheses, may hold spaces and parentheses itself.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state, startTime] = [fields[0], fields[19]];
+  return state === 'Z' || state === 'X' || startTime === undefined ? undefined : { pid, startTime };
+}
+
+export function isAlive(identity: ProcessIdentity | undefined): boolean {
+  return identity !== undefined && identityOf(identity.pid)?.startTime === identity.startTime;
+}
+
+/** Changes with each boot of the machine. */
+export function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+}
