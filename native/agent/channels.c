@@ -166,7 +166,8 @@ int channels_poll(struct pollfd *fds) {
     for (struct channel *c = channels; c < channels + MAX_CHANNELS; c++) {
         if (c->id == 0)
             continue;
-        for (int i = 0; calm && c->credit > 0 && i < MAX_SOURCES; i++) {
+        /* Files need no waiting for, and poll(2) of a FIFO that never had a writer would wait for ever. */
+        for (int i = 0; calm && c->credit > 0 && c->kind != OPEN_READ && i < MAX_SOURCES; i++) {
             if (c->sources[i].fd < 0 || (c->kind == OPEN_PLAN && c->credit < PORT_CHUNK))
                 continue;
             polled[count].channel = c, polled[count].id = c->id, polled[count].source = i;
@@ -239,7 +240,7 @@ static void settle(struct channel *c) {
     if (!c->done) {
         send_reply(c);
         /* When the program has ended, what it left is sent; what a child of its holds open is not waited for. */
-        for (int i = 0; c->exited && i < MAX_SOURCES; i++)
+        for (int i = 0; (c->exited || c->kind == OPEN_READ) && i < MAX_SOURCES; i++)
             while (read_source(c, i))
                 ;
     }
