@@ -14,3 +14,8 @@ $(OUT)/addon/%.o: addon/%.cc addon/addon.h | $(OUT)/addon
 
 $(OUT)/addon:
 	mkdir -p $@
+
+# Node itself is not instrumented, so the library is preloaded: test/kernel/asan.test.ts.
+asan: $(OUT)/asan/tare.node
+$(OUT)/asan/tare.node: $(ADDON_PARTS:%=addon/%.cc) addon/addon.h | $(OUT)/asan
+	$(CXX) $(ADDON_CXXFLAGS) -O1 -g -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -shared -o $@ $(ADDON_PARTS:%=addon/%.cc)

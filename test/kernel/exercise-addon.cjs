@@ -1,0 +1,64 @@
+// Calls everything that the addon has, also wrongly: run under AddressSanitizer by asan.test.ts. Prints "done" at the end.
+const { readFileSync } = require('node:fs');
+const { Worker, isMainThread } = require('node:worker_threads');
+
+const native = require(process.env.TARE_ADDON);
+native.onFailure((name, args, errno) => Object.assign(new Error(`${name}(${args}): ${errno}`), { errno }));
+
+function fails(act) {
+  try {
+    act();
+  } catch {
+    return;
+  }
+  throw new Error(`should have failed: ${act}`);
+}
+
+async function main() {
+  const [a, b] = native.socketpair();
+  for (let size = 0; size < 70_000; size = size * 2 + 1) {
+    native.sendmsg(a, Buffer.alloc(size + 1, 7), [a, b].slice(0, size % 3));
+    const { data, fds } = native.recvmsg(b, 70_000, 3);
+    if (data.length !== size + 1 || data[size] !== 7) throw new Error(`a message of ${size + 1} bytes is broken`);
+    fds.forEach(native.close);
+  }
+  native.sendmsg(a, Buffer.from('long'), [a, b, a]);
+  fails(() => native.recvmsg(b, 1, 1));
+  fails(() => native.recvmsg(b, -1, 0));
+  fails(() => native.sendmsg(a, Buffer.alloc(1), Array(300).fill(a)));
+
+  const memory = native.sealedMemfd('x'.repeat(200), readFileSync('/bin/sh'));
+  fails(() => native.sealedMemfd('x'.repeat(300), new Uint8Array(1)));
+  for (let i = 0; i < 30; i++) {
+    const fds = Array.from({ length: i }, (_, n) => [a, b, memory][n % 3]);
+    const { pidfd } = native.spawn(memory, ['sh', '-c', 'exit 3', ...Array(i).fill('x'.repeat(i))], ['A=b'], fds);
+    await new Promise((resolve) => {
+      const watcher = native.watch(pidfd, 1, () => {
+        watcher.close();
+        resolve();
+      });
+    });
+    if (native.waitPidfd(pidfd) !== 3 << 8) throw new Error('another status than 3');
+    native.close(pidfd);
+    fails(() => native.spawn(a, ['x'], [], fds));
+    fails(() => native.spawn(memory, ['x'], [], [...fds, 9999]));
+  }
+  fails(() => native.open('/no/such', 0));
+  fails(() => native.openat2(-100, '/no\n"such"', 0, 0, 0));
+  fails(() => native.spawn(memory, ['x\0'], [], []));
+  fails(() => native.listenAt(a, 'x'.repeat(300)));
+  native.getrlimit(7);
+  native.landlockAbi();
+  native.hasSyscall(437);
+  native.seccompActionAvailable(0);
+  const net = native.open('/proc/self/ns/net', 0);
+  native.close(native.nsGetUserns(net));
+  native.nsGetType(net);
+
+  // Watches that nobody closes: by garbage collection, and by the end of an environment.
+  for (let i = 0; i < 100; i++) native.watch(native.socketpair()[0], 1, () => undefined).unref();
+  global.gc();
+  if (isMainThread) await new Promise((resolve) => new Worker(__filename, { stdout: true }).once('exit', resolve));
+}
+
+main().then(() => console.log('done'));
