@@ -3,6 +3,7 @@
  * those of another process; `--json` prints the facts for machines.
  */
 import { writeSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { Command } from 'commander';
 import {
   compareNamespaces,
@@ -27,7 +28,7 @@ export function inspectCommand(): Command {
       const source = localProc();
       const facts = await inspectProcess(source, processId(pid));
       const against = options.against ? await inspectProcess(source, processId(options.against)) : undefined;
-      print(options.json ? asJson(facts, against) : asText(facts, against));
+      await print(options.json ? asJson(facts, against) : asText(facts, against));
     });
 }
 
@@ -57,7 +58,7 @@ function asJson(facts: ProcessFacts, against: ProcessFacts | undefined): string 
 }
 
 /** All of it, also into a pipe that takes less at a time; a reader that has gone wants no more. */
-function print(text: string): void {
+async function print(text: string): Promise<void> {
   const data = Buffer.from(text);
   for (let at = 0; at < data.length; ) {
     try {
@@ -65,6 +66,7 @@ function print(text: string): void {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EPIPE') return;
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      await setTimeout(2);
     }
   }
 }

@@ -6,6 +6,7 @@
 export { type MountInfo, propagation } from '../kernel/mountinfo.js';
 export { type CgroupFacts, type CgroupLimits, cgroupLimits, cgroups, type Limit } from './cgroups.js';
 export { type Containment, containment, type Finding, type Grade } from './containment.js';
+export { describeFacts, type Row, type Section, visible } from './describe.js';
 export {
   cmdline,
   cwd,
