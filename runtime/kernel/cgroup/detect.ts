@@ -2,7 +2,7 @@
  * Which cgroup hierarchies this machine has, where they are mounted, and in which of their cgroups we are. Found from
  * /proc/self/mountinfo and /proc/self/cgroup, never from a guess about /sys/fs/cgroup. cgroups(7).
  */
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type MountInfo, parseMountInfo } from '../mountinfo.js';
 import type { CgroupFiles, CgroupHost, CgroupLayout, Hierarchy } from './types.js';
@@ -22,6 +22,7 @@ export function detectCgroups(files: CgroupFiles = realCgroupFiles): CgroupHost 
 
 export const realCgroupFiles: CgroupFiles = {
   read(path) {
+    if (!existsSync(path)) return undefined; // most questions end here, and an exception would cost more
     try {
       return readFileSync(path, 'utf8');
     } catch (error) {

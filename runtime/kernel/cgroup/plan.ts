@@ -22,7 +22,8 @@ import type {
  * Plans a new cgroup at `request.path` with its limits.
  * @throws TareError `config` for a path or limits that cannot be, `exists` when there is such a cgroup already.
  */
-export function planCgroup(host: CgroupHost, request: CgroupRequest, files: CgroupFiles = realCgroupFiles): CgroupPlan {
+export function planCgroup(host: CgroupHost, request: CgroupRequest, from: CgroupFiles = realCgroupFiles): CgroupPlan {
+  const files = remembering(from);
   const path = checkCgroupPath(request.path);
   const usable = host.hierarchies.filter((hierarchy) => files.isWritable(existingParent(hierarchy, path, files)));
   const blocked = new Map<string, string>();
@@ -224,4 +225,20 @@ function describe(hierarchy: Hierarchy): string {
 
 function words(text: string | undefined): string[] {
   return (text ?? '').split(/\s+/).filter(Boolean);
+}
+
+/** Asks each question once: the answers are of one moment, and most are asked for several hierarchies or files. */
+function remembering(files: CgroupFiles): CgroupFiles {
+  const remember = <T>(ask: (path: string) => T) => {
+    const known = new Map<string, T>();
+    return (path: string): T => {
+      if (!known.has(path)) known.set(path, ask(path));
+      return known.get(path) as T;
+    };
+  };
+  return {
+    read: remember((path) => files.read(path)),
+    isDirectory: remember((path) => files.isDirectory(path)),
+    isWritable: remember((path) => files.isWritable(path)),
+  };
 }
