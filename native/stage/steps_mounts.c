@@ -46,11 +46,14 @@ int step_move_mount(struct call *call)
 
 int step_mount_setattr(struct call *call)
 {
+    int userns = is_none(call, 6) ? 0 : fd_at(call, 6);
+    if (userns < 0)
+        return EBADF;
     struct mount_attr attributes = {
         .attr_set = number_at(call, 3),
         .attr_clr = number_at(call, 4),
         .propagation = number_at(call, 5),
-        .userns_fd = is_none(call, 6) ? 0 : (uint64_t)(int64_t)fd_at(call, 6), /* -1 of an empty slot: EINVAL */
+        .userns_fd = (uint64_t)userns,
     };
     return done(syscall(SYS_mount_setattr, fd_at(call, 0), string_at(call, 1), (unsigned)number_at(call, 2), &attributes, sizeof attributes));
 }

@@ -29,6 +29,9 @@ int step_clone(struct call *call)
     unsigned lane = (unsigned)number_at(call, 0);
     uint64_t flags = number_at(call, 1);
     bool sibling = flags & CLONE_PARENT;
+    int cgroup = is_none(call, 2) ? 0 : fd_at(call, 2);
+    if (cgroup < 0)
+        return EBADF;
     pid_t ignored;
     int pidfd = -1;
     int own = sibling ? -1 : (int)syscall(SYS_pidfd_open, getpid(), 0);
@@ -40,7 +43,7 @@ int step_clone(struct call *call)
         .pidfd = (uintptr_t)&pidfd,
         .parent_tid = (uintptr_t)(self.other_pidns ? &ignored : &self.children->pid[lane]),
         .exit_signal = sibling ? 0 : SIGCHLD, /* a sibling has the parent's */
-        .cgroup = is_none(call, 2) ? 0 : (uint64_t)(int64_t)fd_at(call, 2),
+        .cgroup = (uint64_t)cgroup,
     };
     long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
     if (pid == 0) {
