@@ -61,10 +61,11 @@ export class Container {
     const id = containerId(options.id);
     const prepared = prepare({ ...options, id });
     for (const warning of prepared.warnings) options.onWarning?.(warning);
-    const directory = StateDirectory.create(options.stateRoot ?? stateRoot(), id);
-    using _lock = await directory.lock();
+    const state = firstState(id, prepared, options);
+    const { directory, lock } = await StateDirectory.create(options.stateRoot ?? stateRoot(), state);
+    using _lock = lock;
     try {
-      return new Container(directory, await runToGate(directory, prepared, options));
+      return new Container(directory, await runToGate(directory, state, prepared, options));
     } catch (error) {
       await undoAll(directory);
       throw error;
@@ -94,15 +95,15 @@ export class Container {
       ociVersion: OCI_VERSION,
       id: this.id,
       status,
-      ...((status === 'created' || status === 'running') && stored?.init && { pid: stored.init.pid }),
-      bundle: stored?.bundle ?? '',
-      ...(stored?.annotations && { annotations: stored.annotations }),
+      ...((status === 'created' || status === 'running') && stored.init && { pid: stored.init.pid }),
+      bundle: stored.bundle,
+      ...(stored.annotations && { annotations: stored.annotations }),
     };
   }
 
-  /** When it was created, ISO 8601; empty while it is being created. */
+  /** When it was created, ISO 8601. */
   get created(): string {
-    return this.#directory.read()?.created ?? '';
+    return this.#directory.read().created;
   }
 
   /**
@@ -118,17 +119,16 @@ export class Container {
     using _lock = await this.#directory.lock();
     this.#owned.open();
     await this.#owned.run.started;
-    const stored = this.#directory.read();
-    if (stored) this.#directory.write({ ...stored, status: 'running' });
+    this.#directory.write({ ...this.#directory.read(), status: 'running' });
   }
 
   /** Resolves when it has ended. @throws TareError when its plan failed before the program ran */
   async wait(): Promise<ExitStatus> {
     if (this.#owned) return exitStatus(await this.#owned.run.exited);
     const stored = this.#directory.read();
-    if (stored?.init) await processEnd(stored.init.pid, () => isAlive(stored.init));
+    if (stored.init) await processEnd(stored.init.pid, () => isAlive(stored.init));
     // Stage writes it down right after it has reaped the process; if stage was killed, nobody does.
-    for (let tries = 0; tries < 50 && isAlive(stored?.stage); tries++) {
+    for (let tries = 0; tries < 50 && isAlive(stored.stage); tries++) {
       if (this.#directory.readExit()) break;
       await sleep(10);
     }
@@ -140,7 +140,7 @@ export class Container {
 
   /** Sends a signal to its first process. @throws TareError `state` when it has ended */
   kill(signal: number): void {
-    const { init } = this.#directory.read() ?? {};
+    const { init } = this.#directory.read();
     if (!init || !isAlive(init))
       throw new TareError('state', `the container ${this.id} has ended: there is nothing to signal`);
     using pidfd = new OwnedFd(native.pidfdOpen(init.pid));
@@ -169,21 +169,21 @@ export class Container {
     this.#owned?.run.detach();
   }
 
-  #status(stored: StoredState | undefined): Status {
-    if (stored === undefined || stored.status === 'creating') return 'creating';
+  #status(stored: StoredState): Status {
+    if (stored.status === 'creating') return 'creating';
     if (stored.bootId !== bootId() || !isAlive(stored.init) || this.#directory.readExit()) return 'stopped';
     return stored.status;
   }
 }
 
-/** Runs the plan until it waits at the start gate. Throws what made it fail, when it is over. */
-async function runToGate(directory: StateDirectory, prepared: Prepared, options: CreateOptions): Promise<Owned> {
-  const { bundle, plan, cgroup } = prepared;
+type State = Omit<StoredState, 'formatVersion'>;
+
+function firstState(id: ContainerId, { bundle, cgroup }: Prepared, options: CreateOptions): State {
   const creator = identityOf(process.pid);
   if (!creator) throw new TareError('internal', '/proc/self is not of this process');
-  const base: Omit<StoredState, 'formatVersion'> = {
+  return {
     ociVersion: bundle.config.ociVersion,
-    id: directory.id,
+    id,
     bundle: bundle.path,
     ...(bundle.config.annotations && { annotations: bundle.config.annotations }),
     status: 'creating',
@@ -193,7 +193,15 @@ async function runToGate(directory: StateDirectory, prepared: Prepared, options:
     created: new Date().toISOString(),
     autoRemove: options.autoRemove ?? false,
   };
-  directory.write(base);
+}
+
+/** Runs the plan until it waits at the start gate. Throws what made it fail, when it is over. */
+async function runToGate(
+  directory: StateDirectory,
+  state: State,
+  { plan, cgroup }: Prepared,
+  options: CreateOptions,
+): Promise<Owned> {
   if (cgroup) journal(directory, { undo: 'cgroups', places: cgroup.places });
 
   const reached = new Promised<void>();
@@ -221,7 +229,7 @@ async function runToGate(directory: StateDirectory, prepared: Prepared, options:
   if (stage) journal(directory, { undo: 'process', process: stage });
   const error = await Promise.race([reached.promise.then(() => undefined), run.ended.then((e) => e ?? endedEarly())]);
   if (error) throw error;
-  directory.write({ ...base, status: 'created', init, stage });
+  directory.write({ ...state, status: 'created', init, stage });
   return { run, open: () => gate.resolve() };
 }
 

@@ -14,6 +14,7 @@ export async function collectGarbage(root: string): Promise<ContainerId[]> {
   for (const directory of StateDirectory.list(root)) {
     if (await collect(directory)) removed.push(directory.id);
   }
+  for (const directory of StateDirectory.listUnnamed(root)) await collect(directory);
   return removed;
 }
 
@@ -33,9 +34,10 @@ async function collect(directory: StateDirectory): Promise<boolean> {
 }
 
 function isLeftBehind(directory: StateDirectory): boolean {
-  const state = directory.read();
   // Creating holds the lock, and we have it: whoever was creating it is gone.
-  if (state === undefined || state.status === 'creating') return true;
+  if (!directory.exists) return true;
+  const state = directory.read();
+  if (state.status === 'creating') return true;
   const sameBoot = state.bootId === bootId();
   if (sameBoot && (isAlive(state.creator) || isAlive(state.init))) return false;
   return state.autoRemove || state.status === 'created';

@@ -3,14 +3,14 @@
  * `formatVersion`; `journal` says what to undo; `exit` is written by stage; `lock` is held while anything changes; `sock` is the
  * supervisor's.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CgroupPlace } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
 import { writeFileAtomic } from '../kernel/files.js';
 import { DirectoryLock } from '../kernel/lock.js';
-import { type ContainerId, containerId } from '../oci/index.js';
-import type { ProcessIdentity } from './process-identity.js';
+import type { ContainerId } from '../oci/index.js';
+import { identityOf, type ProcessIdentity } from './process-identity.js';
 
 /** state.json. */
 export interface StoredState {
@@ -45,31 +45,59 @@ export class StateDirectory {
     this.id = id;
   }
 
-  /** @throws TareError `exists`, `permission` or `no-space` */
-  static create(root: string, id: ContainerId): StateDirectory {
-    const directory = new StateDirectory(root, id);
+  /**
+   * A new one, locked. It appears under its name with its lock held and its first state written, or not at all.
+   * @throws TareError `exists`, `permission` or `no-space`
+   */
+  static async create(
+    root: string,
+    state: Omit<StoredState, 'formatVersion'>,
+  ): Promise<{ directory: StateDirectory; lock: DirectoryLock }> {
+    const directory = new StateDirectory(root, state.id);
+    const unnamed = new StateDirectory(root, `.${state.id}.${process.pid}` as ContainerId);
+    let lock: DirectoryLock | undefined;
     try {
       mkdirSync(root, { recursive: true, mode: 0o700 });
-      mkdirSync(directory.path, { mode: 0o700 });
+      if (existsSync(directory.path)) throw Object.assign(new Error('it exists'), { code: 'EEXIST' });
+      mkdirSync(unnamed.path, { mode: 0o700 });
+      lock = await DirectoryLock.acquire(unnamed.path);
+      unnamed.write(state);
+      renameSync(unnamed.path, directory.path);
+      return { directory, lock };
     } catch (cause) {
-      throw cannotMake(directory.path, id, cause as NodeJS.ErrnoException);
+      lock?.release();
+      unnamed.remove();
+      throw cannotMake(directory.path, state.id, cause as NodeJS.ErrnoException);
     }
-    return directory;
   }
 
   /** @throws TareError `not-found` */
   static open(root: string, id: ContainerId): StateDirectory {
     const directory = new StateDirectory(root, id);
-    if (!existsSync(directory.path)) throw noContainer(id);
+    if (!directory.exists) throw noContainer(id);
     return directory;
   }
 
-  /** All of them; what is no container's id is left alone. */
+  /** All of them. Other things may lie in the state root: what has no state.json is no container. */
   static list(root: string): StateDirectory[] {
-    if (!existsSync(root)) return [];
-    return readdirSync(root, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && isId(entry.name))
-      .map((entry) => new StateDirectory(root, containerId(entry.name)));
+    return folders(root)
+      .filter((name) => !name.startsWith('.'))
+      .map((name) => new StateDirectory(root, name as ContainerId))
+      .filter((directory) => directory.exists);
+  }
+
+  /** Those whose creation was cut off before they had their name. */
+  static listUnnamed(root: string): StateDirectory[] {
+    return folders(root)
+      .filter((name) => {
+        const pid = /^\..+\.(\d+)$/.exec(name)?.[1];
+        return pid !== undefined && identityOf(Number(pid)) === undefined;
+      })
+      .map((name) => new StateDirectory(root, name as ContainerId));
+  }
+
+  get exists(): boolean {
+    return existsSync(join(this.path, 'state.json'));
   }
 
   /** Waits for whoever changes it just now. @throws TareError `busy`, or `not-found` when it was removed meanwhile */
@@ -78,7 +106,7 @@ export class StateDirectory {
     try {
       lock = await DirectoryLock.acquire(this.path, { waitMs });
     } catch (error) {
-      if (existsSync(this.path)) throw error;
+      if (this.exists) throw error;
       throw noContainer(this.id);
     }
     // The holder before us may have deleted the container; then what we hold is the lock of nothing.
@@ -87,14 +115,14 @@ export class StateDirectory {
     throw noContainer(this.id);
   }
 
-  /** undefined when creating it never got so far. @throws TareError `state` for a newer format, `protocol` for a broken file */
-  read(): StoredState | undefined {
+  /** @throws TareError `not-found`, `state` for a newer format, `protocol` for a broken file */
+  read(): StoredState {
     const path = join(this.path, 'state.json');
     let text: string;
     try {
       text = readFileSync(path, 'utf8');
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw noContainer(this.id);
       throw error;
     }
     let state: StoredState;
@@ -129,14 +157,11 @@ export class StateDirectory {
   }
 }
 
-function isId(name: string): boolean {
-  try {
-    containerId(name);
-    return true;
-  } catch (error) {
-    if (error instanceof TareError) return false;
-    throw error;
-  }
+function folders(root: string): string[] {
+  if (!existsSync(root)) return [];
+  return readdirSync(root, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name);
 }
 
 function noContainer(id: ContainerId): TareError {
@@ -144,7 +169,8 @@ function noContainer(id: ContainerId): TareError {
 }
 
 function cannotMake(path: string, id: ContainerId, cause: NodeJS.ErrnoException): TareError {
-  if (cause.code === 'EEXIST') return new TareError('exists', `a container ${id} exists already`, { cause, path });
+  if (cause.code === 'EEXIST' || cause.code === 'ENOTEMPTY')
+    return new TareError('exists', `a container ${id} exists already`, { cause, path });
   const code =
     cause.code === 'EACCES' || cause.code === 'EPERM'
       ? 'permission'
