@@ -4,7 +4,8 @@
  *
  *   bare ROOTFS [CGROUP_DIR ...] -- CMD [ARG ...]
  *
- * Each CGROUP_DIR is made, limited (pids.max, memory) where it has such a file, entered, and removed in the end.
+ * Each CGROUP_DIR is made, limited (pids.max, memory) where it has such a file, and entered; the
+ * caller removes it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -37,6 +38,22 @@ static void need(int result, const char *what)
 {
     if (result < 0)
         die(what);
+}
+
+/* A new cpuset takes no process until it has processors and memory nodes: the parent's. */
+static void inherit(int dir, const char *file, const char *parent)
+{
+    char value[128];
+    int from = openat(dir, parent, O_RDONLY | O_CLOEXEC), to = openat(dir, file, O_WRONLY | O_CLOEXEC);
+    if (from >= 0 && to >= 0) {
+        ssize_t size = read(from, value, sizeof value);
+        if (size < 0 || write(to, value, (size_t)size) < 0)
+            die(file);
+    }
+    if (from >= 0)
+        close(from);
+    if (to >= 0)
+        close(to);
 }
 
 /* Writes a control file if the cgroup has it. */
@@ -135,7 +152,9 @@ static void mounts(const char *root, char **cgroups, int count)
 int main(int argc, char **argv)
 {
     char **cgroups = argv + 2;
-    int count = 0, procs[MAX_CGROUPS];
+    static const char *devices[] = {"c *:* m",     "b *:* m",     "c 1:3 rwm",   "c 1:5 rwm",   "c 1:7 rwm",
+                                    "c 1:8 rwm",   "c 1:9 rwm",   "c 5:0 rwm",   "c 5:2 rwm",   "c 136:* rwm"};
+    int count = 0, procs[MAX_CGROUPS], into = -1;
     while (2 + count < argc && strcmp(argv[2 + count], "--") != 0)
         count++;
     if (argc < 4 + count || count > MAX_CGROUPS) {
@@ -148,11 +167,21 @@ int main(int argc, char **argv)
         need(mkdir(cgroups[i], 0755), cgroups[i]);
         int dir = open(cgroups[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
         need(dir, cgroups[i]);
+        inherit(dir, "cpuset.cpus", "../cpuset.cpus");
+        inherit(dir, "cpuset.mems", "../cpuset.mems");
+        limit(dir, "devices.deny", "a *:* rwm");
+        for (size_t d = 0; d < sizeof devices / sizeof *devices; d++)
+            limit(dir, "devices.allow", devices[d]);
         limit(dir, "pids.max", "100");
         limit(dir, "memory.limit_in_bytes", "67108864");
         limit(dir, "memory.max", "67108864");
-        procs[i] = openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-        need(procs[i], "cgroup.procs");
+        if (faccessat(dir, "cgroup.type", F_OK, 0) == 0) { /* version 2: entered by clone3 */
+            procs[i] = -1;
+            into = dir;
+            continue;
+        }
+        procs[i] = openat(dir, "tasks", O_WRONLY | O_CLOEXEC);
+        need(procs[i], "tasks");
         close(dir);
     }
 
@@ -160,11 +189,16 @@ int main(int argc, char **argv)
         .flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET,
         .exit_signal = SIGCHLD,
     };
+    if (into >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (uint64_t)into;
+    }
     pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
     need(pid, "clone3");
     if (pid == 0) {
         for (int i = 0; i < count; i++)
-            need((int)write(procs[i], "0", 1), "cgroup.procs");
+            if (procs[i] >= 0)
+                need((int)write(procs[i], "0", 1), "tasks");
         need(unshare(CLONE_NEWCGROUP), "unshare");
         need(sethostname("bare", 4), "sethostname");
         loopback();
@@ -174,7 +208,5 @@ int main(int argc, char **argv)
     }
     int status;
     need(waitpid(pid, &status, 0), "waitpid");
-    for (int i = 0; i < count; i++)
-        rmdir(cgroups[i]);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
