@@ -24,6 +24,9 @@ export function inSequence(requests: readonly Uint8Array[]): Uint8Array {
   return joined;
 }
 
+/** The protocol of these requests, for socket(2). */
+export const NETLINK_ROUTE = 0;
+
 const RTM_NEWLINK = 16;
 const NLM_F_REQUEST = 0x1;
 const NLM_F_ACK = 0x4;
