@@ -90,15 +90,21 @@ export class PlanBuilder {
 
   /** `from` tells `to` that it got here: a post there, a wait here, with a token of their own. */
   sync(from: Lane, to: Lane, about: About | string): void {
-    this.pass(from, to, 'none', about);
+    const { token, said } = this.#post(from, to, 'none', about);
+    this.append(to, 'wait', { lane: from, token }, said, false);
   }
 
   /** As sync, and a descriptor goes along: the slot that it fills in `to`. */
-  pass(from: Lane, to: Lane, fd: Slot<'fd'> | 'none', about: About | string): Slot<'fd'> {
+  pass(from: Lane, to: Lane, fd: Slot<'fd'>, about: About | string): Slot<'fd'> {
+    const { token, said } = this.#post(from, to, fd, about);
+    return this[to].wait({ lane: from, token }, { as: fd.name, ...said });
+  }
+
+  #post(from: Lane, to: Lane, fd: Slot<'fd'> | 'none', about: About | string): { token: number; said: About } {
     const token = ++this.#token;
     const said = typeof about === 'string' ? { why: about } : about;
-    this[from].post({ lane: to, token, fd }, { ...said, as: undefined, into: undefined });
-    return this[to].wait({ lane: from, token }, { as: fd === 'none' ? `sync ${token}` : fd.name, ...said });
+    this[from].post({ lane: to, token, fd }, said);
+    return { token, said };
   }
 
   /** The plan: given slots first, lanes without steps left out. */
@@ -117,13 +123,13 @@ export class PlanBuilder {
     };
   }
 
-  /** @internal The lanes put their steps here. */
-  append(lane: Lane, kind: StepKind, inputs: object, about: About): Slot[] {
+  /** @internal The lanes put their steps here. Without `fills` the step's outputs are not kept. */
+  append(lane: Lane, kind: StepKind, inputs: object, about: About, fills = true): Slot[] {
     const info = KIND.get(kind);
     if (!info) throw new TypeError(`no such step kind: ${kind}`);
     const base = about.as ?? kind;
     const outputs: Record<string, Slot> = {};
-    const slots = info.outputs.map((output, i) => {
+    const slots = (fills ? info.outputs : []).map((output, i) => {
       const type = output.letter === 'd' ? 'fd' : 'pid';
       const slot = i === 0 && about.into ? about.into : this.#slot(type, i === 0 ? base : `${base} ${output.name}`);
       outputs[output.name] = slot;

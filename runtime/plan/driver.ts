@@ -10,6 +10,8 @@ export interface RunOptions {
   readonly given?: Readonly<Record<string, number>>;
   /** The container's standard streams. 0, 1 and 2 of this process unless told. The caller keeps them. */
   readonly stdio?: readonly [number, number, number];
+  /** The program: a descriptor of stage. A sealed copy of the installed one unless told. */
+  readonly stage?: number;
   /** Environment of stage itself (not of the container, which an exec step gives). Empty unless told. */
   readonly stageEnv?: readonly string[];
   /**

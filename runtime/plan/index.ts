@@ -26,4 +26,5 @@ export {
   type StepKind,
   type StepOutputs,
 } from './steps.gen.js';
+export { SupervisorClient, type SupervisorStatus } from './supervisor-client.js';
 export { formatStep } from './symbols.js';

@@ -52,10 +52,12 @@ function row(gutter: string, step: Step, options: PrintOptions): Row {
   return { gutter, step, call, field: clean(step.field), why: clean(step.why) };
 }
 
-const CELL = 5;
+/** Width of a lane's cell, and where in it the number ends. */
+const CELL = 8;
+const NUMBER = 4;
 
 function orderHead(lanes: readonly Lane[]): string {
-  return lanes.map((lane) => lane.slice(0, CELL - 1).padEnd(CELL)).join('');
+  return lanes.map((lane) => lane.padEnd(CELL)).join('');
 }
 
 /** The cells before each step: its number in the column of its lane, lines for the lanes that live, arrows between. */
@@ -66,9 +68,9 @@ function gutters(order: readonly Ordered[], plan: Plan, lanes: readonly Lane[]):
     const cells = lanes.map((one) => {
       if (one === lane)
         return String(index + 1)
-          .padStart(CELL - 2)
+          .padStart(NUMBER)
           .padEnd(CELL);
-      return (alive.has(one) ? '│' : '').padStart(CELL - 2).padEnd(CELL);
+      return (alive.has(one) ? '│' : '').padStart(NUMBER).padEnd(CELL);
     });
     if (target) alive.add(target);
     if (index + 1 === plan.lanes[lane]?.length) alive.delete(lane);
@@ -81,8 +83,8 @@ function gutters(order: readonly Ordered[], plan: Plan, lanes: readonly Lane[]):
 function arrow(line: string, from: number, to: number): string {
   const characters = [...line];
   const [left, right] = from < to ? [from, to] : [to, from];
-  const first = left * CELL + CELL - 2;
-  const last = right * CELL + CELL - 3;
+  const first = left * CELL + NUMBER;
+  const last = right * CELL + NUMBER - 1;
   for (let i = first; i <= last; i++) if (characters[i] === ' ' || characters[i] === '│') characters[i] = '─';
   if (from < to) characters[last] = '▶';
   else characters[first - 1] = '◀';

@@ -47,7 +47,7 @@ export function runPlan(plan: Plan, options: RunOptions = {}): PlanRun {
     const mode = options.beforeStep ? ['--step'] : options.trace || options.afterStep ? ['--trace'] : [];
     const [control, ...others] = theirs.slice(1) as [number, ...number[]];
     const fds = [...(options.stdio ?? [0, 1, 2]), control, memfd, ...others, ...given];
-    const stage = native.spawn(stageImage(), ['stage', 'run', ...mode], options.stageEnv ?? [], fds);
+    const stage = native.spawn(options.stage ?? stageImage(), ['stage', 'run', ...mode], options.stageEnv ?? [], fds);
     try {
       return new Run(plan, options, stage, lanes, ours);
     } catch (error) {

@@ -107,7 +107,7 @@ const INPUTS: Readonly<Record<KindInfo['inputs'][number]['letter'], Schema>> = {
   b: {
     type: 'object',
     required: ['base64'],
-    properties: { base64: { type: 'string', contentEncoding: 'base64' } },
+    properties: { base64: { type: 'string', contentEncoding: 'base64', pattern: '^[A-Za-z0-9+/]*={0,2}$' } },
     additionalProperties: false,
   },
   u: {

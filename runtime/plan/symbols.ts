@@ -64,11 +64,12 @@ function show(step: Step, input: KindInfo['inputs'][number], value: unknown, opt
     case 'l':
       return String(value);
     case 's':
-      return quote(String(value), options);
+      // fsconfig(2) takes NULL where a command has no key or value.
+      return step.kind === 'fsconfig' && value === '' ? 'NULL' : quote(String(value), options);
     case 'v':
       return showList(value as readonly string[], options);
     case 'b':
-      return showBytes(value as Uint8Array, options);
+      return showBytes(step, value as Uint8Array, options);
     default: {
       const number = BigInt(value as number | bigint);
       return showFor(step.kind, input.name)?.(number) ?? String(number);
@@ -82,12 +83,15 @@ function showList(list: readonly string[], options: SymbolOptions): string {
   return `[${shown.map((text) => quote(text, options)).join(', ')}${rest > 0 ? `, ... ${rest} more` : ''}]`;
 }
 
-/** Text where it is text: what is written to files under /proc and /sys. */
-function showBytes(bytes: Uint8Array, options: SymbolOptions): string {
-  if (bytes.length <= 256) {
-    const text = Buffer.from(bytes).toString('latin1');
-    if (/^[\t\n\x20-\x7e]*$/.test(text)) return quote(text, options);
+/** Gids as numbers, a filter by its length, and text where it is text: what is written to files of /proc and /sys. */
+function showBytes(step: Step, bytes: Uint8Array, options: SymbolOptions): string {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (step.kind === 'setgroups' && bytes.length % 4 === 0) {
+    return `[${Array.from({ length: bytes.length / 4 }, (_, i) => buffer.readUInt32LE(4 * i)).join(', ')}]`;
   }
+  if (step.kind === 'seccomp') return `<${bytes.length / 8} instructions>`;
+  const text = buffer.toString('latin1');
+  if (bytes.length <= 256 && /^[\t\n\x20-\x7e]*$/.test(text)) return quote(text, options);
   return `<${bytes.length} bytes>`;
 }
 

@@ -169,7 +169,8 @@ describe('checkPlan refuses', () => {
       'slot "nothing" is empty here',
       (b) => {
         clone(b);
-        const nothing = b.pass('outside', 'inside', 'none', { why: 'a tie only', as: 'nothing' });
+        b.outside.post({ lane: 'inside', token: 1, fd: 'none' });
+        const nothing = b.inside.wait({ lane: 'outside', token: 1 }, { as: 'nothing' });
         b.inside.fchdir({ fd: nothing });
       },
     ],
@@ -326,8 +327,8 @@ describe('checkPlan refuses', () => {
       'supervise inside',
       'only the outside lane supervises',
       (b) => {
-        clone(b);
-        b.inside.supervise({ pid: 'self', state: 'none', listener: 'none' });
+        const init = clone(b);
+        b.inside.supervise({ pid: init.pid, state: 'none', listener: 'none' });
       },
     ],
     [
