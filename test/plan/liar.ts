@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { native } from '../../runtime/kernel/addon.js';
 
 const SOURCE = `
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@ int main(void) {
   int to = 3;
   if (getenv("ACCEPT")) {
     char question[64];
+    fcntl(3, F_SETFL, 0);
     to = accept(3, NULL, NULL);
     recv(to, question, sizeof question, 0);
   }
