@@ -7,15 +7,24 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* The kernel's own 64 signals: a C library's sigset_t functions leave out a few at 32 that it keeps for itself, and what is
+ * SIGRTMIN in the command may be among them. */
+typedef uint64_t kernel_signals;
+static const kernel_signals ALL_SIGNALS = ~0ull;
+
 static char **command(char **argv);
-static pid_t start(char **argv, const sigset_t *mask);
-static void run(char **argv, const sigset_t *mask);
+static kernel_signals set_mask(kernel_signals mask);
+static int wait_for_signal(void);
+static pid_t start(char **argv, kernel_signals mask);
+static void run(char **argv, kernel_signals mask);
 static void take_foreground(pid_t group);
 static bool reap(pid_t child, int *status);
 
@@ -26,18 +35,16 @@ int main(int argc, char **argv)
         fputs("usage: init [--] COMMAND [ARGUMENT...]\n", stderr);
         return 125;
     }
-    sigset_t all, before;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before); /* each is taken by sigwaitinfo, so none is lost and none interrupts */
-    prctl(PR_SET_CHILD_SUBREAPER, 1);        /* when this is not process 1 */
+    kernel_signals before = set_mask(ALL_SIGNALS); /* each is waited for, so none is lost and none interrupts */
+    prctl(PR_SET_CHILD_SUBREAPER, 1);              /* when this is not process 1 */
 
-    pid_t child = start(child_argv, &before);
+    pid_t child = start(child_argv, before);
     if (child < 0) {
         fprintf(stderr, "init: fork: %s\n", strerror(errno));
         return 125;
     }
     for (int status;;) {
-        int number = sigwaitinfo(&all, NULL);
+        int number = wait_for_signal();
         if (number == SIGCHLD && reap(child, &status))
             return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
         if (number > 0 && number != SIGCHLD)
@@ -53,7 +60,19 @@ static char **command(char **argv)
     return *argv && strcmp(*argv, "--") == 0 ? argv + 1 : argv;
 }
 
-static pid_t start(char **argv, const sigset_t *mask)
+static kernel_signals set_mask(kernel_signals mask)
+{
+    kernel_signals before = 0;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &before, sizeof mask);
+    return before;
+}
+
+static int wait_for_signal(void)
+{
+    return (int)syscall(SYS_rt_sigtimedwait, &ALL_SIGNALS, NULL, NULL, sizeof ALL_SIGNALS);
+}
+
+static pid_t start(char **argv, kernel_signals mask)
 {
     pid_t child = fork();
     if (child == 0)
@@ -63,11 +82,11 @@ static pid_t start(char **argv, const sigset_t *mask)
 
 /* In a process group of its own, so that Ctrl-C at the terminal reaches the command and not also this process, which would
  * forward it a second time. */
-static void run(char **argv, const sigset_t *mask)
+static void run(char **argv, kernel_signals mask)
 {
     setpgid(0, 0);
     take_foreground(getpid());
-    sigprocmask(SIG_SETMASK, mask, NULL);
+    set_mask(mask);
     execvp(*argv, argv);
     int error = errno;
     fprintf(stderr, "init: %s: %s\n", *argv, strerror(error));
