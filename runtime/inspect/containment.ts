@@ -3,6 +3,7 @@
  * `partly` separated with a gap worth knowing, `open` not separated at all. A grade is about the fact only: a process that
  * shares the network on purpose is `open` there all the same.
  */
+import { DEFAULT_CAPABILITIES } from '../kernel/capabilities.js';
 import type { MountInfo } from '../kernel/mountinfo.js';
 import { NAMESPACE_TYPES, type NamespaceType } from './namespaces.js';
 import type { ProcessFacts } from './process.js';
@@ -152,12 +153,8 @@ function identity(facts: ProcessFacts): Finding {
     : { area, grade: 'partly', text: `uid ${uid} of the machine` };
 }
 
-/** What Docker's documentation lists as granted by default: the common notion of an ordinary container. */
-const USUAL = new Set(
-  'AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP SETUID SYS_CHROOT'
-    .split(' ')
-    .map((name) => `CAP_${name}`),
-);
+/** The common notion of an ordinary container. */
+const USUAL = new Set<string>(DEFAULT_CAPABILITIES);
 
 function capabilities(facts: ProcessFacts): Finding {
   const area = 'capabilities';

@@ -2,6 +2,7 @@
  * /proc/PID/status and /proc/PID/stat: who a process is and what it may do (proc_pid_status(5), proc_pid_stat(5)).
  * Capability sets stay masks here; `process.ts` gives them their names.
  */
+import { parseCapabilityMask } from '../kernel/capabilities.js';
 import type { ProcSource } from './proc-source.js';
 import { malformed, parseNumber, readText } from './read.js';
 
@@ -79,10 +80,7 @@ export function parseStatus(text: string): ProcessStatus {
       .split(/\s+/)
       .filter(Boolean)
       .map((word) => parseNumber(word, `/proc/PID/status (${name})`));
-  const mask = (name: string): bigint => {
-    if (!/^[0-9a-f]{1,16}$/.test(get(name))) throw malformed(`/proc/PID/status (${name})`, get(name));
-    return BigInt(`0x${get(name)}`);
-  };
+  const mask = (name: string): bigint => parseCapabilityMask(get(name));
   const mode = fields.has('Seccomp') ? number('Seccomp') : 0;
   return {
     name: get('Name'),

@@ -56,7 +56,7 @@ export function propagation(mount: MountInfo): string {
 }
 
 //   36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
-const LINE = /^(\d+) (\d+) (\d+):(\d+) (\S+) (\S+) (\S+) ((?:\S+ )*?)- (\S+) (\S*) (\S*)$/;
+const LINE = /^(\d+) (\d+) (\d+):(\d+) ([^ ]+) ([^ ]+) ([^ ]+) ((?:[^ ]+ )*?)- ([^ ]+) ([^ ]*) ([^ ]*)$/;
 
 function parseLine(line: string): MountInfo {
   const match = LINE.exec(line);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { CAPABILITIES } from '../../runtime/kernel/capabilities.js';
+import { CAPABILITIES, DEFAULT_CAPABILITIES } from '../../runtime/kernel/capabilities.js';
 import {
   AUDIT_ARCH,
   compileSeccomp,
@@ -10,12 +10,7 @@ import {
   syscallTable,
 } from '../../runtime/kernel/seccomp/index.js';
 
-/** The 14 of Docker's documentation. */
-const DOCKER =
-  `AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP SETUID
-  SYS_CHROOT`
-    .split(/\s+/)
-    .map((name) => `CAP_${name}`);
+const DOCKER: readonly string[] = DEFAULT_CAPABILITIES;
 const EPERM = RET.ERRNO + 1;
 
 function answer(
