@@ -133,7 +133,7 @@ describe('the lock of a directory', () => {
       await expect(DirectoryLock.acquire(folder)).rejects.toMatchObject({ code: 'busy' });
       native.pidfdSendSignal(pidfd, 9);
       (await DirectoryLock.acquire(folder, { waitMs: 30_000 })).release();
-      await vi.waitUntil(() => native.waitPidfd(pidfd) !== null);
+      await vi.waitUntil(() => native.waitPidfd(pidfd) !== null, { timeout: 30_000 });
       closeAll([write, pidfd]);
     }));
 });

@@ -55,7 +55,7 @@ describe('spawn', () => {
     // Node's own 0, 1 and 2 are not close-on-exec: the shorter lists show that they do not get through either.
     for (const fds of [[read, nothing, nothing, read, nothing], [read], []]) {
       const { pid, pidfd } = native.spawn(shell, ['sh', '-c', 'kill -STOP $$'], [], fds);
-      await vi.waitUntil(() => /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')));
+      await vi.waitUntil(() => /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')), { timeout: 30_000 });
       const seen = readdirSync(`/proc/${pid}/fd`).map((name) => [name, readlinkSync(`/proc/${pid}/fd/${name}`)]);
       native.pidfdSendSignal(pidfd, 9);
       await ended(pidfd);

@@ -52,8 +52,13 @@ async function withCgroup(
     make(plan);
     await act(plan);
   } finally {
-    await killCgroup(plan.places);
-    await removeCgroups(plan.places.map((place) => ({ ...place, directory: join(place.directory, '..') })));
+    await killCgroup(plan.places, { waitMs: 30_000 });
+    await removeCgroups(
+      plan.places.map((place) => ({ ...place, directory: join(place.directory, '..') })),
+      {
+        waitMs: 30_000,
+      },
+    );
     for (const { directory } of plan.places) expect(existsSync(join(directory, '..'))).toBe(false);
   }
 }
@@ -109,10 +114,10 @@ describe('a cgroup’s processes', () => {
       const before = openFds();
       const child = await startIn(plan, 'f() { sleep 60 & sleep 60 & wait; }; f & f & trap "" TERM; wait');
       const ended = once(child, 'exit');
-      await killCgroup(places);
+      await killCgroup(places, { waitMs: 30_000 });
       expect(await ended).toEqual(SIGKILL_STATUS);
       for (const place of plan.places) expect(processesOf(place)).toEqual([]);
-      await vi.waitUntil(() => openFds() <= before);
+      await vi.waitUntil(() => openFds() <= before, { timeout: 30_000 });
     }),
   );
 
@@ -122,11 +127,11 @@ describe('a cgroup’s processes', () => {
       if (places.length === 0) ctx.skip('this machine has no cgroups of version 1');
       const child = await startIn(plan, 'exec sleep 60');
       const ended = once(child, 'exit');
-      await setFrozen(places, true);
+      await setFrozen(places, true, { waitMs: 30_000 });
       child.kill('SIGTERM');
-      await setFrozen(places, true); // again does no harm; the signal has to wait
+      await setFrozen(places, true, { waitMs: 30_000 }); // again does no harm; the signal has to wait
       expect(child.exitCode).toBeNull();
-      await setFrozen(places, false);
+      await setFrozen(places, false, { waitMs: 30_000 });
       expect(await ended).toEqual([null, 'SIGTERM']);
     }),
   );
