@@ -11,7 +11,9 @@ import * as requests from './requests.js';
 import { openTerminal } from './terminal.js';
 
 const ACTIVITY_MS = 50;
-const WAKE_TIMEOUT_MS = 15_000;
+const WAKE_TIMEOUT_MS = 30_000;
+/** Between the end of the agent's port and the end of QEMU. */
+const LAST_CHANCE_MS = 2_000;
 
 export interface MachineFacts {
   readonly id: string;
@@ -111,10 +113,11 @@ export class LiveMachine implements Machine {
       child.once('error', (error) => resolve(`QEMU could not be started: ${error.message}`));
     });
     const first = await Promise.race([exited, this.link.ended]);
-    // The link also ends because QEMU did: only a lie is a reason of its own.
+    // The link also ends because QEMU does: only a lie is a reason of its own, and QEMU may finish what it says.
     const lied = first instanceof TareError && first.code === 'protocol' ? first : undefined;
-    child.kill('SIGKILL');
+    const killer = setTimeout(() => child.kill('SIGKILL'), lied ? 0 : LAST_CHANCE_MS);
     const message = await exited;
+    clearTimeout(killer);
     this.link.fail(new TareError('machine', 'the machine has ended'));
     clearTimeout(this.timer);
     this.listeners.clear();

@@ -13,7 +13,7 @@ import { Qmp } from './qmp.js';
 import type { Snapshot } from './snapshot.js';
 
 const BOOT_TIMEOUT_MS = 90_000;
-const RESTORE_TIMEOUT_MS = 15_000;
+const RESTORE_TIMEOUT_MS = 30_000;
 
 export interface StartOptions {
   readonly memoryMiB: number;
