@@ -321,7 +321,7 @@ export class Session {
     if (this.#machine !== machine) return;
     this.#drop();
     this.#show({ state: 'ended', reason: end.reason, sentence: asSentence(end.message) });
-    this.context.log(`session ${this.id.slice(0, 8)}: machine ${machine.id} ended: ${end.message}`);
+    this.context.log(`session ${this.id.slice(0, 8)}: ${machine.id}: ${end.message}`);
   }
 
   /** Forgets the machine and what was in it; the caller closes it. */

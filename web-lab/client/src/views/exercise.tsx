@@ -6,23 +6,11 @@ import { highlight, renderMarkdown } from '../markdown.js';
 import { useStore } from '../store.js';
 import { TaskItem } from './task.js';
 
-export function ExerciseCard({
-  exercise,
-  chapter,
-  onTerminal,
-}: {
-  exercise: ExerciseView;
-  chapter: string;
-  onTerminal: () => void;
-}) {
+export function ExerciseCard({ exercise, chapter }: { exercise: ExerciseView; chapter: string }) {
   const { attempt, progress, machine } = useStore(lab);
   const mine = attempt?.exercise === exercise.id && attempt.chapter === chapter ? attempt : undefined;
   const before = progress.exercises[exercise.id];
   const title = `exercise-${exercise.id}`;
-  const start = () => {
-    startExercise(exercise.id, exercise.terminals);
-    onTerminal();
-  };
   const state = mine?.state ?? (before?.done ? 'solved' : 'new');
   return (
     <section class={`exercise ${state}`} aria-labelledby={title}>
@@ -54,7 +42,12 @@ export function ExerciseCard({
             ))}
           </ol>
           <div class="exercise-actions">
-            <button type="button" class="button primary" onClick={start} disabled={machine.state === 'starting'}>
+            <button
+              type="button"
+              class="button primary"
+              onClick={() => startExercise(exercise.id, exercise.terminals)}
+              disabled={machine.state === 'starting'}
+            >
               <Icon name="play" />
               {mine ? 'Preparing…' : before?.done ? 'Do it again' : 'Start the exercise'}
             </button>

@@ -14,7 +14,7 @@ export function Lesson({ chapter, onTerminal }: { chapter: ChapterView; onTermin
   const placed = new Set(parts.map((part) => (part.kind === 'exercise' ? part.id : '')));
   const card = (id: string) => {
     const exercise = exercises.find((exercise) => exercise.id === id);
-    return exercise && <ExerciseCard key={id} exercise={exercise} chapter={chapter.id} onTerminal={onTerminal} />;
+    return exercise && <ExerciseCard key={id} exercise={exercise} chapter={chapter.id} />;
   };
   return (
     // The code blocks' buttons are part of rendered Markdown: one listener serves them all, and buttons turn keys into clicks.
