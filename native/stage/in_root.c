@@ -27,32 +27,74 @@ struct walk {
     const char **failed;
 };
 
+static int make_last(int root, const char *path, mode_t mode, const char **failed);
+static int walk_path(struct walk *walk, int *fd);
 static int walk_next(struct walk *walk, int *fd);
 static int take_component(struct walk *walk);
 static int follow(struct walk *walk, int symlink);
-static int make(struct walk *walk, bool last);
-static int open_in_root(struct walk *walk, const char *path, uint64_t flags, uint64_t resolve);
+static int make_next(struct walk *walk, bool last);
+static int make(int parent, const char *name, mode_t mode, const char **failed);
+static int open_in_root(int root, const char *path, uint64_t flags, uint64_t resolve, const char **failed);
 static int append(char *path, const char *component);
 
+/* Nearly always it is there, or its parent is; the walk is for the rest. */
 int make_in_root(int root, const char *path, mode_t mode, int *fd, const char **failed)
 {
-    struct walk walk = { .root = root, .mode = mode, .failed = failed };
-    *fd = open_in_root(&walk, *path ? path : ".", O_PATH | (S_ISDIR(mode) ? O_DIRECTORY : 0), 0);
+    *fd = open_in_root(root, *path ? path : ".", O_PATH | (S_ISDIR(mode) ? O_DIRECTORY : 0), 0, failed);
+    if (*fd < 0 && errno == ENOENT)
+        *fd = make_last(root, path, mode, failed);
     if (*fd >= 0 || (errno != ENOENT && errno != EAGAIN))
         return *fd >= 0 ? 0 : errno;
+
+    struct walk walk;
     if (strlen(path) >= sizeof walk.rest)
         return ENAMETOOLONG;
+    walk.root = root;
+    walk.mode = mode;
+    walk.symlinks = walk.races = walk.made = 0;
+    walk.failed = failed;
+    walk.done[0] = 0;
     strcpy(walk.rest, path);
+    return walk_path(&walk, fd);
+}
+
+/* Makes the last component in the directory that the rest of the path names. Answers as open does, and with ENOENT where it
+ * takes a walk: there is no such directory, or a (dangling) symlink at the end. */
+static int make_last(int root, const char *path, mode_t mode, const char **failed)
+{
+    char parent_path[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    size_t size = slash ? (size_t)(slash - path) : 0;
+    if (size >= sizeof parent_path || *name == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+        errno = ENOENT;
+        return -1;
+    }
+    memcpy(parent_path, path, size);
+    parent_path[size] = 0;
+    int parent = open_in_root(root, size > 0 ? parent_path : ".", O_PATH | O_DIRECTORY, 0, failed);
+    if (parent < 0)
+        return -1;
+    int fd = -1, error = make(parent, name, mode, failed);
+    if (error == 0 && (fd = open_in_root(parent, name, O_PATH, RESOLVE_NO_SYMLINKS, failed)) < 0)
+        error = ENOENT; /* exchanged for something else meanwhile */
+    close(parent);
+    errno = error == EEXIST ? ENOENT : error;
+    return fd;
+}
+
+static int walk_path(struct walk *walk, int *fd)
+{
     for (;;) {
         char rest[PATH_MAX];
-        strcpy(rest, walk.rest);
-        int error = walk_next(&walk, fd);
+        strcpy(rest, walk->rest);
+        int error = walk_next(walk, fd);
         if (error != EAGAIN && error != EINPROGRESS)
             return error;
-        if (error == EAGAIN && ++walk.races == RACES_MAX)
+        if (error == EAGAIN && ++walk->races == RACES_MAX)
             return error; /* somebody renames or makes things under our feet; the root holds anyway */
         if (error == EAGAIN)
-            strcpy(walk.rest, rest);
+            strcpy(walk->rest, rest);
     }
 }
 
@@ -68,7 +110,7 @@ static int walk_next(struct walk *walk, int *fd)
     if (*walk->next == 0 || strcmp(walk->next, ".") == 0) {
         if (!last)
             return EINPROGRESS;
-        *fd = open_in_root(walk, *walk->done ? walk->done : ".", O_PATH, RESOLVE_NO_SYMLINKS);
+        *fd = open_in_root(walk->root, *walk->done ? walk->done : ".", O_PATH, RESOLVE_NO_SYMLINKS, walk->failed);
         return *fd >= 0 ? 0 : errno;
     }
     if (strcmp(walk->next, "..") == 0) {
@@ -82,12 +124,13 @@ static int walk_next(struct walk *walk, int *fd)
     strcpy(candidate, walk->done);
     if ((error = append(candidate, walk->next)) != 0)
         return error;
-    int found = open_in_root(walk, candidate, O_PATH | O_NOFOLLOW, 0);
+    int found = open_in_root(walk->root, candidate, O_PATH | O_NOFOLLOW, 0, walk->failed);
     if (found < 0 && errno == ENOENT) {
-        error = make(walk, last);
-        if (error == 0 && ++walk->made < PATH_MAX)
-            strcpy(walk->rest, rest); /* it is there now: go through it as through any other */
-        return error == 0 ? EINPROGRESS : error == EEXIST ? EAGAIN : error;
+        error = make_next(walk, last);
+        if (error != 0)
+            return error == EEXIST ? EAGAIN : error;
+        strcpy(walk->rest, rest); /* it is there now: go through it as through any other */
+        return ++walk->made < PATH_MAX ? EINPROGRESS : ELOOP;
     }
     if (found < 0)
         return errno;
@@ -142,30 +185,29 @@ static int follow(struct walk *walk, int symlink)
     return error ? error : EINPROGRESS;
 }
 
-static int make(struct walk *walk, bool last)
+static int make_next(struct walk *walk, bool last)
 {
-    int parent = open_in_root(walk, *walk->done ? walk->done : ".", O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+    int parent = open_in_root(walk->root, *walk->done ? walk->done : ".", O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS, walk->failed);
     if (parent < 0)
         return errno;
-    int result;
-    if (last && S_ISREG(walk->mode)) {
-        *walk->failed = "mknodat";
-        result = mknodat(parent, walk->next, walk->mode, 0);
-    } else {
-        *walk->failed = "mkdirat";
-        result = mkdirat(parent, walk->next, last ? walk->mode & 07777 : 0755);
-    }
-    int error = result < 0 ? errno : 0;
+    int error = make(parent, walk->next, last ? walk->mode : S_IFDIR | 0755, walk->failed);
     close(parent);
     return error;
 }
 
-/* -1 and errno. EAGAIN of openat2 (a rename or mount happened meanwhile) is for make_in_root to count. */
-static int open_in_root(struct walk *walk, const char *path, uint64_t flags, uint64_t resolve)
+static int make(int parent, const char *name, mode_t mode, const char **failed)
+{
+    *failed = S_ISREG(mode) ? "mknodat" : "mkdirat";
+    int result = S_ISREG(mode) ? mknodat(parent, name, mode, 0) : mkdirat(parent, name, mode & 07777);
+    return result < 0 ? errno : 0;
+}
+
+/* -1 and errno. EAGAIN of openat2 (a rename or mount happened meanwhile) is for walk_path to count. */
+static int open_in_root(int root, const char *path, uint64_t flags, uint64_t resolve, const char **failed)
 {
     struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve };
-    *walk->failed = "openat2";
-    return (int)syscall(SYS_openat2, walk->root, path, &how, sizeof how);
+    *failed = "openat2";
+    return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 }
 
 static int append(char *path, const char *component)

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../runtime/kernel/places.js';
 import { containerPlan } from './container.js';
 import { planBytes, shell, type TestStep } from './plan-bytes.js';
-import { BUILDS, Stage, until } from './stage.js';
+import { BUILDS, hasEnded, Stage, until } from './stage.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tare-container-'));
 afterAll(() => {
@@ -50,6 +50,15 @@ describe.each(BUILDS)('%s: a container', (build) => {
     const done = stage.reports.filter((report) => report.lane === 1 && report.type === 'done');
     expect(done.map((report) => report.step)).toEqual([...Array(bytes.readUInt32LE(68) - 1).keys()]);
   });
+});
+
+it('a container dies with stage, however stage dies', async () => {
+  await using stage = new Stage(plan(shell('echo ready; sleep 1000')), { lanes: 2 });
+  const { value: pid } = await stage.until('cloned');
+  await until(() => stage.output === 'ready\n');
+  stage.signal(9);
+  expect(await stage.ended()).toBe(137);
+  await until(() => hasEnded(pid));
 });
 
 describe('stage', () => {

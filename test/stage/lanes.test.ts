@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { CLONE, O, PR } from './flags.js';
 import { CWD, NONE, planBytes, shell, step } from './plan-bytes.js';
-import { BUILDS, REPLY, Stage, until } from './stage.js';
+import { BUILDS, hasEnded, REPLY, Stage, until } from './stage.js';
 
 const { ECANCELED, ENOENT, EPROTO } = constants.errno;
 const NOBODY = 65534;
@@ -212,11 +212,6 @@ describe.each(BUILDS)('%s: lanes', (build) => {
     expect(await stage.failure()).toMatchObject({ step: 1, error: constants.errno.EBADF, name: 'clone3' });
   });
 });
-
-/** Also when nobody has waited for it yet: it is process 1's to reap. */
-function hasEnded(pid: number): boolean {
-  return !existsSync(`/proc/${pid}`) || /^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-}
 
 /** The pid that a pidfd stands for. */
 function pidOf(pidfd: number | undefined): number {

@@ -2,7 +2,7 @@
  * Runs stage on the bytes of a plan and speaks protocol.h with it: its reports as they come, replies, and its end. Every
  * descriptor is closed, and stage killed if it still runs, when the run is disposed of.
  */
-import { chmodSync, closeSync, copyFileSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, copyFileSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { native } from '../../runtime/kernel/addon.js';
@@ -217,4 +217,9 @@ export async function until(condition: () => boolean): Promise<void> {
     if (Date.now() > deadline) throw new Error(`never: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+}
+
+/** A process that is no more; also when nobody has waited for it yet: it is process 1's to reap. */
+export function hasEnded(pid: number): boolean {
+  return !existsSync(`/proc/${pid}`) || /^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
 }
