@@ -61,6 +61,11 @@ const COMMANDS: readonly Entry[] = [
     description: 'List, start, check and solve exercises',
     load: () => loadCommand('./exercise.js', 'exerciseCommand'),
   },
+  {
+    name: 'machine',
+    description: 'Build, list and use the lab’s virtual machines',
+    load: async () => (await import('./machine.js')).machineCommand(),
+  },
 ];
 
 const EXAMPLES = `

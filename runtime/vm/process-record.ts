@@ -42,6 +42,16 @@ export async function removeRecord(id: string): Promise<void> {
   await rm(join(runningFolder(), id), { recursive: true, force: true });
 }
 
+/** The machines that run on this host. */
+export async function listRecords(): Promise<{ id: string; qemu: ProcessId; owner: ProcessId }[]> {
+  const running = [];
+  for (const id of await readdir(runningFolder()).catch(() => [] as string[])) {
+    const record = await readRecord(id);
+    if (record && same(record.qemu)) running.push({ id, qemu: record.qemu, owner: record.owner });
+  }
+  return running;
+}
+
 /** Removes the folders whose owner is dead, and kills what it left running. Returns how many there were. */
 export async function sweepRecords(): Promise<number> {
   let swept = 0;
