@@ -61,7 +61,7 @@ export interface PlanRun {
   readonly pidfd: number;
   /** Children by lane, as clone steps made them. Their pidfds are closed when the run ends. */
   readonly cloned: ReadonlyMap<Lane, Cloned>;
-  /** Descriptors that give steps passed, by name. Take one with `take`; the rest are closed when the run ends. */
+  /** Descriptors that give steps passed, by name. Take one with `take`, at the latest when `exited` settles; the rest are then closed. */
   readonly gives: ReadonlyMap<string, number>;
   /** Takes a given descriptor over: the caller closes it. */
   take(name: string): number | undefined;

@@ -7,9 +7,9 @@ import { errnoNumber } from '../kernel/errno.js';
 import { TareError } from '../kernel/error.js';
 import { checkPlan } from './check.js';
 import { ARCH_X86_64, HEADER, PLAN_MAGIC, PLAN_MAX_SIZE, PLAN_VERSION, SLOT_CWD, SLOT_NONE, STEP } from './layout.js';
-import { KINDS } from './operands.js';
+import { KINDS, type Kind } from './operands.js';
 import { LANES, type Lane, type Plan, type Slot, type Step } from './plan.js';
-import { type KindInfo, STEPS_HASH } from './steps.gen.js';
+import { STEPS_HASH } from './steps.gen.js';
 
 /** The lanes that a plan has, in the order in which the wire numbers them. */
 export function lanesOf(plan: Plan): Lane[] {
@@ -22,80 +22,75 @@ export function encodePlan(plan: Plan): Buffer {
   const lanes = lanesOf(plan);
   const steps = lanes.reduce((sum, lane) => sum + (plan.lanes[lane]?.length ?? 0), 0);
   const data = HEADER.size + steps * STEP.size;
-  const area = new DataArea();
-  const view = Buffer.alloc(data);
-  view.write(PLAN_MAGIC, HEADER.magic, 'latin1');
-  view.writeUInt32LE(PLAN_VERSION, HEADER.version);
-  view.writeUInt32LE(ARCH_X86_64, HEADER.arch);
-  view.write(STEPS_HASH, HEADER.stepsHash, 'hex');
-  view.writeUInt32LE(plan.slots.length, HEADER.slots);
-  view.writeUInt32LE(plan.given.length, HEADER.given);
-  view.writeUInt32LE(lanes.length, HEADER.lanes);
-  view.writeUInt32LE(data, HEADER.data);
+  const out = new Output(data);
+  out.bytes.write(PLAN_MAGIC, HEADER.magic, 'latin1');
+  out.u32(HEADER.version, PLAN_VERSION);
+  out.u32(HEADER.arch, ARCH_X86_64);
+  out.bytes.write(STEPS_HASH, HEADER.stepsHash, 'hex');
+  out.u32(HEADER.slots, plan.slots.length);
+  out.u32(HEADER.given, plan.given.length);
+  out.u32(HEADER.lanes, lanes.length);
+  out.u32(HEADER.data, data);
   let at = HEADER.size;
   lanes.forEach((lane, i) => {
     const own = plan.lanes[lane] ?? [];
-    view.writeUInt32LE(own.length, HEADER.laneSteps + 4 * i);
+    out.u32(HEADER.laneSteps + 4 * i, own.length);
     for (const step of own) {
-      encodeStep(view, at, step, lanes, area);
+      encodeStep(out, at, step, lanes);
       at += STEP.size;
     }
   });
-  const size = data + area.size;
-  if (size > PLAN_MAX_SIZE) throw new TareError('plan', `a plan of ${size} bytes; stage takes ${PLAN_MAX_SIZE}`);
-  view.writeUInt32LE(size, HEADER.planSize);
-  return Buffer.concat([view, ...area.parts], size);
+  out.u32(HEADER.planSize, out.size);
+  return out.finish();
 }
 
-function encodeStep(view: Buffer, at: number, step: Step, lanes: readonly Lane[], area: DataArea): void {
-  const info = KINDS.get(step.kind) as KindInfo & { number: number };
-  view.writeUInt16LE(info.number, at + STEP.kind);
-  view[at + STEP.inputs] = info.inputs.length;
-  view[at + STEP.outputs] = info.outputs.length;
-  view.writeInt16LE(step.guardIf?.slot ?? SLOT_NONE, at + STEP.guardIf);
-  view.writeInt16LE(step.guardUnless?.slot ?? SLOT_NONE, at + STEP.guardUnless);
+function encodeStep(out: Output, at: number, step: Step, lanes: readonly Lane[]): void {
+  const kind = KINDS.get(step.kind) as Kind;
+  out.u16(at + STEP.kind, kind.number);
+  out.u16(at + STEP.inputs, kind.inputs.length | (kind.outputs.length << 8));
+  out.u16(at + STEP.guardIf, step.guardIf?.slot ?? SLOT_NONE);
+  out.u16(at + STEP.guardUnless, step.guardUnless?.slot ?? SLOT_NONE);
   step.tolerate?.forEach((name, i) => {
-    view.writeInt16LE(errnoNumber(name) ?? 0, at + STEP.tolerate + 2 * i);
+    out.u16(at + STEP.tolerate + 2 * i, errnoNumber(name) ?? 0);
   });
   const outputs = step.outputs as Readonly<Record<string, Slot | undefined>>;
   for (let i = 0; i < 2; i++) {
-    const output = info.outputs[i];
-    view.writeInt32LE((output && outputs[output.name]?.slot) ?? SLOT_NONE, at + STEP.output + 4 * i);
+    const output = kind.outputs[i];
+    out.u32(at + STEP.output + 4 * i, (output && outputs[output.name]?.slot) ?? SLOT_NONE);
   }
   const inputs = step.inputs as Readonly<Record<string, unknown>>;
-  for (let i = 0; i < info.inputs.length; i++) {
-    const input = info.inputs[i] as KindInfo['inputs'][number];
-    encodeInput(view, at + STEP.input + 8 * i, input.letter, inputs[input.name], lanes, area);
+  for (let i = 0; i < kind.inputs.length; i++) {
+    const input = kind.inputs[i] as Kind['inputs'][number];
+    encodeInput(out, at + STEP.input + 8 * i, input.letter, inputs[input.name], lanes);
   }
 }
 
 function encodeInput(
-  view: Buffer,
+  out: Output,
   at: number,
-  letter: KindInfo['inputs'][number]['letter'],
+  letter: Kind['inputs'][number]['letter'],
   value: unknown,
   lanes: readonly Lane[],
-  area: DataArea,
 ): void {
   switch (letter) {
     case 'd':
     case 'p':
-      write64(view, at, slotNumber(value));
+      out.u64(at, slotNumber(value));
       break;
     case 'l':
-      write64(view, at, lanes.indexOf(value as Lane));
+      out.u64(at, lanes.indexOf(value as Lane));
       break;
     case 's':
-      area.string(value as string, view, at);
+      out.string(at, value as string);
       break;
     case 'b':
-      area.bytes(value as Uint8Array, view, at);
+      out.data(at, value as Uint8Array);
       break;
     case 'v':
-      area.strings(value as readonly string[], view, at);
+      out.strings(at, value as readonly string[]);
       break;
     default:
-      write64(view, at, value as number | bigint);
+      out.u64(at, value as number | bigint);
   }
 }
 
@@ -105,63 +100,95 @@ function slotNumber(value: unknown): number {
   return (value as Slot).slot;
 }
 
-/** 64 bits, little endian; a negative number as two's complement. Numbers go without a BigInt: a plan has thousands. */
-function write64(view: Buffer, at: number, value: number | bigint): void {
-  if (typeof value === 'bigint') view.writeBigUInt64LE(value, at);
-  else write32s(view, at, value % 0x1_0000_0000, Math.floor(value / 0x1_0000_0000));
-}
+/** The plan as it grows: its header and steps, of known size, and behind them the data area, which inputs point into. */
+class Output {
+  bytes: Buffer;
+  size: number;
+  readonly #start: number;
+  #view: DataView;
+  /** Each string is written once: its offset in the data area and its length, as an input holds them. */
+  readonly #strings = new Map<string, readonly [number, number]>();
 
-function write32s(view: Buffer, at: number, low: number, high: number): void {
-  view.writeUInt32LE(low >>> 0, at);
-  view.writeUInt32LE(high >>> 0, at + 4);
-}
-
-/** What inputs point at: strings (with a NUL each), bytes, and arrays of both, 8-byte aligned. */
-class DataArea {
-  readonly parts: Buffer[] = [];
-  size = 0;
-  readonly #strings = new Map<string, { offset: number; length: number }>();
-
-  string(text: string, view: Buffer, at: number): void {
-    const { offset, length } = this.#place(text);
-    write32s(view, at, offset, length);
+  constructor(start: number) {
+    this.#start = start;
+    this.size = start;
+    this.bytes = Buffer.alloc(2 * start + 4096);
+    this.#view = viewOf(this.bytes);
   }
 
-  bytes(bytes: Uint8Array, view: Buffer, at: number): void {
-    this.#align();
-    write32s(view, at, this.#add(Buffer.from(bytes)), bytes.length);
+  u16(at: number, value: number): void {
+    this.#view.setUint16(at, value, true);
   }
 
-  strings(list: readonly string[], view: Buffer, at: number): void {
-    const array = Buffer.alloc(list.length * 8);
-    list.forEach((text, i) => {
-      const { offset, length } = this.#place(text);
-      write32s(array, i * 8, offset, length);
-    });
-    this.#align();
-    write32s(view, at, this.#add(array), list.length);
+  u32(at: number, value: number): void {
+    this.#view.setUint32(at, value, true);
   }
 
-  #place(text: string): { offset: number; length: number } {
+  /** 64 bits; a negative number as two's complement. Numbers go without a BigInt: a plan has thousands. */
+  u64(at: number, value: number | bigint): void {
+    if (typeof value === 'bigint') this.#view.setBigUint64(at, value, true);
+    else this.#pair(at, value % 0x1_0000_0000, Math.floor(value / 0x1_0000_0000));
+  }
+
+  /** A string and its NUL. */
+  string(at: number, text: string): void {
     let place = this.#strings.get(text);
     if (!place) {
-      const bytes = Buffer.from(`${text}\0`);
-      place = { offset: this.#add(bytes), length: bytes.length - 1 };
+      this.#reserve(text.length * 3 + 1);
+      const length = this.bytes.write(text, this.size);
+      place = [this.size - this.#start, length];
+      this.size += length + 1;
       this.#strings.set(text, place);
     }
-    return place;
+    this.#pair(at, place[0], place[1]);
   }
 
-  #add(bytes: Buffer): number {
+  /** Bytes, aligned as structures among them need it. */
+  data(at: number, data: Uint8Array): void {
+    const offset = this.#area(data.length);
+    this.bytes.set(data, offset);
+    this.#pair(at, offset - this.#start, data.length);
+  }
+
+  /** An array of offsets and lengths. */
+  strings(at: number, list: readonly string[]): void {
+    const offset = this.#area(8 * list.length);
+    list.forEach((text, i) => {
+      this.string(offset + 8 * i, text);
+    });
+    this.#pair(at, offset - this.#start, list.length);
+  }
+
+  finish(): Buffer {
+    if (this.size > PLAN_MAX_SIZE) {
+      throw new TareError('plan', `a plan of ${this.size} bytes; stage takes ${PLAN_MAX_SIZE}`);
+    }
+    return this.bytes.subarray(0, this.size);
+  }
+
+  #pair(at: number, low: number, high: number): void {
+    this.#view.setUint32(at, low, true);
+    this.#view.setUint32(at + 4, high, true);
+  }
+
+  /** Room in the data area at a multiple of 8. */
+  #area(size: number): number {
+    this.size += (8 - (this.size % 8)) % 8;
+    this.#reserve(size);
     const offset = this.size;
-    this.parts.push(bytes);
-    this.size += bytes.length;
+    this.size += size;
     return offset;
   }
 
-  #align(): void {
-    if (this.size % 8 !== 0) this.#add(PADDING.subarray(this.size % 8));
+  #reserve(more: number): void {
+    if (this.size + more <= this.bytes.length) return;
+    const larger = Buffer.alloc(2 * (this.size + more));
+    larger.set(this.bytes);
+    this.bytes = larger;
+    this.#view = viewOf(larger);
   }
 }
 
-const PADDING = Buffer.alloc(8);
+function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

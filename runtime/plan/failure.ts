@@ -2,7 +2,7 @@
  * A failed step as an error: the call as strace shows it, its errno, the config field that asked for it and why. A command
  * that is not there, or cannot be executed, gets the codes (and so the exit codes 127 and 126) that Docker gives it.
  */
-import { errnoName } from '../kernel/errno.js';
+import { errnoName, errnoNumber } from '../kernel/errno.js';
 import { type ErrorCode, formatCall, TareError } from '../kernel/error.js';
 import type { Slot, Step } from './plan.js';
 import type { Report } from './reports.js';
@@ -19,6 +19,20 @@ export function stepFailure(step: Step, report: Report, cause?: unknown): TareEr
   const text = code === 'plan' ? failedCall(step, syscall) : notRun(step, code, errno);
   const because = cause instanceof Error ? `: ${cause.message}` : '';
   return new TareError(code, `${text}${why && ` (${why})`}${because}`, { syscall, path, cause });
+}
+
+/** The errno with which a call step fails when its handler threw this: the error's own where it has one, else EIO. */
+export function answerErrno(error: unknown): number {
+  const { syscall, code, cause } = (error ?? {}) as {
+    syscall?: { errno: string };
+    code?: string;
+    cause?: { code?: string };
+  };
+  for (const name of [syscall?.errno, code, cause?.code]) {
+    const number = name === undefined ? undefined : errnoNumber(name);
+    if (number) return number;
+  }
+  return errnoNumber('EIO') as number;
 }
 
 /** execve(2): these say that the file is there and cannot be run. */

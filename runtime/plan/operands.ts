@@ -12,20 +12,10 @@ export const MAX_STEPS = 8192;
 /** tolerate[2] of struct plan_step. */
 const MAX_TOLERATED = 2;
 
-/** Kinds by name, with their number on the wire. */
-export const KINDS: ReadonlyMap<string, KindInfo & { readonly number: number }> = new Map(
-  STEP_KINDS.map((info, number) => [info.kind, { ...info, number }]),
-);
-
 /** Descriptor inputs that may be none. For the others none would only ever be EBADF. */
-const OPTIONAL = new Set([
-  'clone.cgroup',
-  'mount_setattr.userns',
-  'post.fd',
-  'call.fd',
-  'supervise.state',
-  'supervise.listener',
-]);
+const OPTIONAL = new Set(
+  'clone.cgroup mount_setattr.userns post.fd call.fd supervise.state supervise.listener'.split(' '),
+);
 
 /** Descriptor inputs that name a directory for a path, where the working directory may stand. */
 const DIRECTORIES = new Set(['dir', 'root', 'from', 'to']);
@@ -34,6 +24,37 @@ const DIRECTORIES = new Set(['dir', 'root', 'from', 'to']);
 const WIDE = new Set(
   'openat2 mount mount_setattr expect_fs clone post wait cap_bound capset cap_ambient prctl prlimit'.split(' '),
 );
+
+type InputInfo = KindInfo['inputs'][number];
+
+/** An input with the rules for it. */
+interface InputRule extends InputInfo {
+  readonly none: boolean;
+  readonly cwd: boolean;
+  readonly bits: 32 | 64;
+}
+
+export interface Kind extends KindInfo {
+  /** On the wire. */
+  readonly number: number;
+  readonly inputs: readonly InputRule[];
+}
+
+/** Kinds by name. */
+export const KINDS: ReadonlyMap<string, Kind> = new Map(
+  STEP_KINDS.map((info, number) => {
+    const inputs = info.inputs.map((input) => ({
+      ...input,
+      none: OPTIONAL.has(`${info.kind}.${input.name}`),
+      cwd: DIRECTORIES.has(input.name),
+      bits: WIDE.has(info.kind) ? (64 as const) : (32 as const),
+    }));
+    return [info.kind, { ...info, number, inputs }];
+  }),
+);
+
+const MAX_32 = 2 ** 32 - 1;
+const MAX_64 = 2n ** 64n - 1n;
 
 /** A name travels in a report. */
 const MAX_NAME = 255;
@@ -45,38 +66,48 @@ export function checkOperands(plan: Plan, lane: Lane, step: Step): string | unde
   const inputs = step.inputs as Readonly<Record<string, unknown>>;
   const outputs = step.outputs as Readonly<Record<string, unknown>>;
   for (const input of info.inputs) {
-    const wrong = checkInput(plan, lane, `${step.kind}.${input.name}`, input, inputs[input.name]);
+    const wrong = checkInput(plan, lane, input, inputs[input.name]);
     if (wrong) return `input "${input.name}": ${wrong}`;
   }
-  for (const name in inputs) if (!info.inputs.some((input) => input.name === name)) return `it has no input "${name}"`;
+  let count = 0;
+  for (const name in inputs) {
+    if (++count > info.inputs.length) return `it has no input "${extra(inputs, info.inputs) ?? name}"`;
+  }
   for (const name in outputs) {
     const output = info.outputs.find((known) => known.name === name);
     if (!output) return `it has no output "${name}"`;
     const wrong = checkSlot(plan, outputs[name], output.letter === 'd' ? 'fd' : 'pid');
     if (wrong) return `output "${name}": ${wrong}`;
   }
-  for (const guard of [step.guardIf, step.guardUnless]) {
-    const wrong = guard && checkSlot(plan, guard, undefined);
+  if (step.guardIf || step.guardUnless) {
+    const wrong =
+      (step.guardIf && checkSlot(plan, step.guardIf, undefined)) ||
+      (step.guardUnless && checkSlot(plan, step.guardUnless, undefined));
     if (wrong) return `its condition: ${wrong}`;
   }
-  const tolerate = step.tolerate ?? [];
-  if (tolerate.length > MAX_TOLERATED)
-    return `tolerates ${tolerate.length} errnos; at most ${MAX_TOLERATED} can be named`;
-  for (const name of tolerate) if (!errnoNumber(name)) return `"${name}" is not the name of an errno`;
+  if (step.tolerate) {
+    const wrong = checkTolerated(step.tolerate);
+    if (wrong) return wrong;
+  }
   return checkKind(step);
 }
 
-function checkInput(
-  plan: Plan,
-  lane: Lane,
-  place: string,
-  input: KindInfo['inputs'][number],
-  value: unknown,
-): string | undefined {
+function extra(inputs: object, known: readonly InputInfo[]): string | undefined {
+  return Object.keys(inputs).find((name) => !known.some((input) => input.name === name));
+}
+
+function checkTolerated(tolerate: readonly string[]): string | undefined {
+  if (tolerate.length > MAX_TOLERATED)
+    return `tolerates ${tolerate.length} errnos; at most ${MAX_TOLERATED} can be named`;
+  for (const name of tolerate) if (!errnoNumber(name)) return `"${name}" is not the name of an errno`;
+  return undefined;
+}
+
+function checkInput(plan: Plan, lane: Lane, input: InputRule, value: unknown): string | undefined {
   switch (input.letter) {
     case 'd':
-      if (value === 'none') return OPTIONAL.has(place) ? undefined : 'it cannot be none';
-      if (value === 'cwd') return DIRECTORIES.has(input.name) ? undefined : 'it cannot be the working directory';
+      if (value === 'none') return input.none ? undefined : 'it cannot be none';
+      if (value === 'cwd') return input.cwd ? undefined : 'it cannot be the working directory';
       return checkSlot(plan, value, 'fd');
     case 'p':
       return value === 'self' ? undefined : checkSlot(plan, value, 'pid');
@@ -95,7 +126,7 @@ function checkInput(
     case 'b':
       return value instanceof Uint8Array ? undefined : 'bytes are wanted';
     case 'u':
-      return checkUnsigned(value, WIDE.has(place.slice(0, place.indexOf('.'))) ? 64 : 32);
+      return checkUnsigned(value, input.bits);
     case 'i':
       return Number.isInteger(value) && (value as number) === ((value as number) | 0)
         ? undefined
@@ -104,19 +135,31 @@ function checkInput(
 }
 
 function checkUnsigned(value: unknown, bits: 32 | 64): string | undefined {
-  const whole = typeof value === 'bigint' || Number.isSafeInteger(value);
-  if (!whole || (value as number | bigint) < 0) return `${String(value)} is not an unsigned integer`;
-  return (value as number | bigint) < (bits === 64 ? 1n << 64n : 2 ** 32)
-    ? undefined
-    : `${value} is not of ${bits} bits`;
+  if (typeof value === 'number' ? !Number.isSafeInteger(value) : typeof value !== 'bigint') {
+    return `${String(value)} is not an unsigned integer`;
+  }
+  const number = value as number | bigint;
+  if (number < 0) return `${number} is not an unsigned integer`;
+  return bits === 64
+    ? number > MAX_64
+      ? `${number} is not of 64 bits`
+      : undefined
+    : number > MAX_32
+      ? `${number} is not of 32 bits`
+      : undefined;
 }
 
 function checkString(value: unknown): string | undefined {
   if (typeof value !== 'string') return 'a string is wanted';
   if (value.includes('\0')) return 'a string holds a NUL byte, which would end it early';
   // Half of a surrogate pair has no UTF-8; encoding it would silently name something else.
-  if (/\p{Surrogate}/u.test(value)) return 'a string is not well-formed Unicode';
+  if (!isWellFormed(value)) return 'a string is not well-formed Unicode';
   return undefined;
+}
+
+/** String.prototype.isWellFormed, which Node 20 has and the language level of this project does not name. */
+function isWellFormed(text: string): boolean {
+  return (text as unknown as { isWellFormed(): boolean }).isWellFormed();
 }
 
 function checkSlot(plan: Plan, value: unknown, type: Slot['type'] | undefined): string | undefined {

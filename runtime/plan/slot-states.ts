@@ -9,19 +9,23 @@ import type { Slot, Step } from './plan.js';
 export type SlotState = 'empty' | 'full' | { readonly when: readonly string[] | undefined };
 
 export class SlotStates {
-  readonly #states: Map<number, SlotState>;
+  readonly #states: (SlotState | undefined)[];
+  /** Slots on which the states of others depend. */
+  readonly #conditional = new Set<number>();
 
-  private constructor(states: Map<number, SlotState>) {
+  private constructor(states: (SlotState | undefined)[]) {
     this.#states = states;
   }
 
   /** The start of the outside lane: the given slots are full. */
   static given(count: number): SlotStates {
-    return new SlotStates(new Map(Array.from({ length: count }, (_, i) => [i, 'full'])));
+    return new SlotStates(new Array<SlotState>(count).fill('full'));
   }
 
   copy(): SlotStates {
-    return new SlotStates(new Map(this.#states));
+    const copy = new SlotStates([...this.#states]);
+    for (const slot of this.#conditional) copy.#conditional.add(slot);
+    return copy;
   }
 
   /** Checks the slots that a step reads. Returns what is wrong. */
@@ -30,7 +34,9 @@ export class SlotStates {
     if (step.guardIf && this.#state(step.guardIf) === 'empty') {
       return `its condition, ${quote(step.guardIf)}, is never filled here`;
     }
-    for (const value of Object.values(step.inputs)) {
+    const inputs = step.inputs as Readonly<Record<string, unknown>>;
+    for (const name in inputs) {
+      const value = inputs[name];
       if (!isSlot(value)) continue;
       const state = this.#state(value);
       if (state === 'full') continue;
@@ -50,13 +56,13 @@ export class SlotStates {
       const always = holds.size === 0 || surely(fd, this.#state(fd), holds);
       this.#set(fd, always ? 'empty' : { when: undefined });
     }
-    for (const slot of Object.values(step.outputs) as Slot[]) {
+    const outputs = step.outputs as Readonly<Record<string, Slot>>;
+    for (const name in outputs) {
+      const slot = outputs[name] as Slot;
       const wrong = this.#filledAlready(step, slot);
       if (wrong) return wrong;
       if (this.#state(slot) === 'full') continue;
-      holds.delete(`unless ${slot.slot}`);
-      if (step.tolerate?.length) this.#set(slot, { when: undefined });
-      else this.#set(slot, holds.size === 0 ? 'full' : { when: [...holds] });
+      this.#set(slot, step.tolerate?.length ? { when: undefined } : fullWhen(holds, slot));
     }
     return undefined;
   }
@@ -74,13 +80,13 @@ export class SlotStates {
     const wrong = this.#filledAlready(step, slot);
     if (wrong) return wrong;
     const holds = this.#conditions(step);
-    if (carried !== 'full') this.#set(slot, { when: undefined });
-    else this.#set(slot, holds.size === 0 ? 'full' : { when: [...holds] });
+    this.#set(slot, carried === 'full' ? fullWhen(holds, slot) : { when: undefined });
     return undefined;
   }
 
   /** What surely holds while a step runs: its guards, and what must hold for those to be filled. */
-  #conditions(step: Step): Set<string> {
+  #conditions(step: Step): ReadonlySet<string> {
+    if (!step.guardIf && !step.guardUnless) return ALWAYS;
     const holds = new Set<string>();
     const add = (condition: string, slot?: Slot) => {
       if (holds.has(condition)) return;
@@ -99,17 +105,30 @@ export class SlotStates {
   }
 
   #state(slot: Slot): SlotState {
-    return this.#states.get(slot.slot) ?? 'empty';
+    return this.#states[slot.slot] ?? 'empty';
   }
 
   /** A slot that changes ends what was known under it. */
   #set(slot: Slot, state: SlotState): void {
-    for (const [other, known] of this.#states) {
-      if (typeof known !== 'object' || !known.when?.some((condition) => condition.endsWith(` ${slot.slot}`))) continue;
-      this.#states.set(other, { when: undefined });
+    if (this.#conditional.delete(slot.slot)) {
+      this.#states.forEach((known, i) => {
+        if (typeof known !== 'object' || !known.when?.some((condition) => condition.endsWith(` ${slot.slot}`))) return;
+        this.#states[i] = { when: undefined };
+      });
     }
-    this.#states.set(slot.slot, state);
+    this.#states[slot.slot] = state;
+    if (typeof state !== 'object' || !state.when) return;
+    for (const condition of state.when) this.#conditional.add(Number(condition.slice(condition.indexOf(' ') + 1)));
   }
+}
+
+const ALWAYS: ReadonlySet<string> = new Set();
+
+/** After a step has filled the slot: that it was empty before, where the step asked for that, is no condition of it. */
+function fullWhen(holds: ReadonlySet<string>, slot: Slot): SlotState {
+  if (holds.size === 0) return 'full';
+  const when = [...holds].filter((condition) => condition !== `unless ${slot.slot}`);
+  return when.length === 0 ? 'full' : { when };
 }
 
 /** Is the slot full where these conditions hold? */

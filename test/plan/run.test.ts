@@ -236,6 +236,16 @@ describe('killed or aborted', () => {
     expect((await failure(run)).message).toBe('the plan was aborted');
   });
 
+  it('abort kills a stage that does not listen', async () => {
+    const run = runPlan(endless());
+    await run.started;
+    const inside = run.cloned.get('inside')?.pid as number;
+    process.kill(run.pid, 'SIGSTOP');
+    run.abort();
+    expect((await failure(run)).message).toBe('the plan was aborted');
+    await until(() => !exists(inside));
+  });
+
   it('kill -9 of stage takes the container with it and is an error', async () => {
     const run = runPlan(endless());
     await run.started;
@@ -283,23 +293,19 @@ describe('call and give', () => {
     }
   });
 
-  it('collects what is given, for those who take it', async () => {
+  it('collects what is given, for those who take it once the plan has run', async () => {
     const b = new PlanBuilder();
     const fd = b.outside.openat2(open('/etc/hostname'));
     for (const name of ['one', 'two', 'two']) b.outside.give({ name, fd });
-    b.outside.call({ name: 'wait', fd: 'none' });
     b.outside.exit({ status: 0 });
-    let taken: number | undefined;
-    const run = runPlan(b.build(), {
-      onCall: () => {
-        taken = run.take('one');
-        return undefined;
-      },
-    });
+    const run = runPlan(b.build());
     await run.exited;
+    const taken = run.take('one');
     expect(readlinkSync(`/proc/self/fd/${taken}`)).toBe('/etc/hostname');
     native.close(taken as number);
     expect(run.take('one')).toBeUndefined();
+    await run.ended;
+    expect(run.take('two')).toBeUndefined();
   });
 
   it.each<[string, unknown, string]>([
