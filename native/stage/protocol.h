@@ -111,7 +111,8 @@ struct reply {
  *   a slot uses moves that one away first.
  * - The child of a clone step is non-dumpable until exec (PR_SET_DUMPABLE 0), unless the clone has CLONE_NEWUSER: an
  *   unprivileged parent can write its uid_map only while it is dumpable, so there the plan has a prctl step after the
- *   wait for the maps. A lane that unshares a user namespace instead has prctl PR_SET_DUMPABLE 1 before.
+ *   wait for the maps. A lane that unshares a user namespace instead has prctl PR_SET_DUMPABLE 1 before. While a process is not dumpable, its files
+ *   below /proc/self belong to root, and a user without privileges on the host cannot write them.
  * - The child gets SIGKILL when the process that cloned it ends (with CLONE_PARENT: when stage ends), also after steps that
  *   change credentials. A plan whose child outlives stage has prctl PR_SET_PDEATHSIG 0 in the child's lane, before
  *   stage can end; from that step on stage does not touch the death signal of that lane again.
