@@ -2,8 +2,6 @@
  * `tare inspect PID`: how contained a process is, as the kernel sees it from outside. `--against` compares its namespaces with
  * those of another process; `--json` prints the facts for machines.
  */
-import { writeSync } from 'node:fs';
-import { setTimeout } from 'node:timers/promises';
 import { Command } from 'commander';
 import {
   compareNamespaces,
@@ -15,6 +13,7 @@ import {
   type ProcessFacts,
 } from '../inspect/index.js';
 import { TareError } from '../kernel/error.js';
+import { print } from './print.js';
 
 const MARKS: Readonly<Record<Grade, string>> = { contained: '+', partly: '~', open: '-' };
 
@@ -55,18 +54,4 @@ function asText(facts: ProcessFacts, against: ProcessFacts | undefined): string 
 function asJson(facts: ProcessFacts, against: ProcessFacts | undefined): string {
   const compared = against && { pid: against.pid, ...compareNamespaces(facts.namespaces, against.namespaces) };
   return `${JSON.stringify({ ...facts, containment: containment(facts), ...(compared && { against: compared }) }, null, 2)}\n`;
-}
-
-/** All of it, also into a pipe that takes less at a time; a reader that has gone wants no more. */
-async function print(text: string): Promise<void> {
-  const data = Buffer.from(text);
-  for (let at = 0; at < data.length; ) {
-    try {
-      at += writeSync(1, data, at);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EPIPE') return;
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-      await setTimeout(2);
-    }
-  }
 }

@@ -57,6 +57,11 @@ const COMMANDS: readonly Entry[] = [
     load: () => loadCommand('./inspect.js', 'inspectCommand'),
   },
   {
+    name: 'seccomp',
+    description: 'Compile a seccomp profile, or explain what it answers',
+    load: async () => (await import('./seccomp.js')).seccompCommand(),
+  },
+  {
     name: 'exercise',
     description: 'List, start, check and solve exercises',
     load: () => loadCommand('./exercise.js', 'exerciseCommand'),

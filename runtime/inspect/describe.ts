@@ -1,6 +1,6 @@
 /**
  * Facts about a process as a page of text: sections of rows, for `tare inspect` and for the lab. Names of programs and mount
- * points are the process's own choice, so whatever could move a terminal's cursor or hide in a page is written out.
+ * points are the process's own choice, so all of it goes through `visible`.
  */
 import { CAPABILITIES } from '../kernel/capabilities.js';
 import { type MountInfo, propagation } from '../kernel/mountinfo.js';
@@ -9,6 +9,7 @@ import { containment, type Grade } from './containment.js';
 import type { IdMapping, ResourceLimit } from './details.js';
 import { NAMESPACE_TYPES, type NamespaceInodes } from './namespaces.js';
 import type { ProcessFacts } from './process.js';
+import { visible } from './visible.js';
 
 export interface Section {
   readonly title: string;
@@ -45,14 +46,6 @@ export function describeFacts(facts: ProcessFacts, against?: ProcessFacts): Sect
       title: visible(title),
       rows: rows.map((row) => ({ ...row, name: visible(row.name), value: visible(row.value) })),
     }));
-}
-
-/** Control characters, and those that turn the direction of text, as escapes. */
-export function visible(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
-  });
 }
 
 function identity(facts: ProcessFacts): Row[] {

@@ -7,6 +7,7 @@ import type { CgroupLimits } from './cgroups.js';
 import type { IdMapping } from './details.js';
 import { CHILD_NAMESPACE_TYPES, NAMESPACE_TYPES, type NamespaceLink } from './namespaces.js';
 import type { ProcessFacts } from './process.js';
+import { visible } from './visible.js';
 
 export type ChangeArea =
   | 'process' // another parent, program, session, state
@@ -30,7 +31,7 @@ export interface Change {
   readonly name: string;
   readonly before: string | null;
   readonly after: string | null;
-  /** The sentence for people: `mnt namespace: 4026531841 -> 4026532261`. */
+  /** The sentence for people, safe to print: `mnt namespace: 4026531841 -> 4026532261`. */
   readonly text: string;
 }
 
@@ -90,7 +91,7 @@ function change(
   after: string | null,
   text: string,
 ): Change {
-  return { area, what, name, before, after, text };
+  return { area, what, name, before, after, text: visible(text) };
 }
 
 function namespaces(before: ProcessFacts, after: ProcessFacts): Change[] {

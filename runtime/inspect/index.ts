@@ -6,7 +6,7 @@
 export { type MountInfo, propagation } from '../kernel/mountinfo.js';
 export { type CgroupFacts, type CgroupLimits, cgroupLimits, cgroups, type Limit } from './cgroups.js';
 export { type Containment, containment, type Finding, type Grade } from './containment.js';
-export { describeFacts, type Row, type Section, visible } from './describe.js';
+export { describeFacts, type Row, type Section } from './describe.js';
 export {
   cmdline,
   cwd,
@@ -53,3 +53,4 @@ export {
   stat,
   status,
 } from './status.js';
+export { visible } from './visible.js';

@@ -50,6 +50,10 @@ test('mounts in a new namespace are copies: only what differs from the original 
   ]);
 });
 
+test('a name of the process’s choice cannot move the cursor', () => {
+  expect(texts({ cmdline: ['\x1b[2J'] })).toEqual(['command: sleep 100 -> \\x1b[2J']);
+});
+
 test('capabilities lost and won, by set', () => {
   const capabilities = { ...facts.capabilities, effective: ['CAP_CHOWN', 'CAP_KILL'] };
   expect(changes({ capabilities })).toEqual([

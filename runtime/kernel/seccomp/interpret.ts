@@ -25,11 +25,16 @@ const MEMORY_WORDS = 16;
 const CLASS = { LD: 0, LDX: 1, ST: 2, STX: 3, ALU: 4, JMP: 5, RET: 6, MISC: 7 } as const;
 
 /**
- * The value that the filter returns: an action of <linux/seccomp.h> and its data.
+ * The value that the filter returns: an action of <linux/seccomp.h> and its data. `visit` is called with the position of each
+ * instruction that is executed.
  *
  * @throws TareError `config` for a program that the kernel would refuse.
  */
-export function interpret(program: Uint8Array | readonly Instruction[], data: SeccompData): number {
+export function interpret(
+  program: Uint8Array | readonly Instruction[],
+  data: SeccompData,
+  visit?: (position: number) => void,
+): number {
   const code = program instanceof Uint8Array ? decodeProgram(program) : program;
   checkProgram(code);
   const words = layOut(data);
@@ -37,6 +42,7 @@ export function interpret(program: Uint8Array | readonly Instruction[], data: Se
   let a = 0;
   let x = 0;
   for (let pc = 0; ; pc++) {
+    visit?.(pc);
     const { code: op, jt, jf, k } = code[pc] as Instruction;
     switch (op & 0x07) {
       case CLASS.LD:

@@ -1,0 +1,78 @@
+/** `tare seccomp`: its output is caught where it is printed. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { seccompCommand } from '../../runtime/cli/seccomp.js';
+import { checkProgram, decodeProgram } from '../../runtime/kernel/seccomp/index.js';
+
+const printed = vi.hoisted(() => ({ text: '' }));
+vi.mock('../../runtime/cli/print.js', () => ({
+  print: async (text: string) => {
+    printed.text += text;
+  },
+}));
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tare-seccomp-cli-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+beforeEach(() => {
+  printed.text = '';
+});
+
+async function seccomp(...args: string[]): Promise<string> {
+  await seccompCommand().exitOverride().parseAsync(args, { from: 'user' });
+  return printed.text;
+}
+
+function file(name: string, content: unknown): string {
+  const path = join(folder, name);
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
+  return path;
+}
+
+const PROFILE = {
+  defaultAction: 'SCMP_ACT_ALLOW',
+  syscalls: [
+    { names: ['mkdir'], action: 'SCMP_ACT_ERRNO', errnoRet: 13, args: [{ index: 1, op: 'SCMP_CMP_EQ', value: 511 }] },
+    { names: ['frobnicate'], action: 'SCMP_ACT_KILL' },
+  ],
+};
+
+test('compile: size, names without effect, listing, file', async () => {
+  const profile = file('profile.json', PROFILE);
+  expect(await seccomp('compile', profile)).toMatch(/^\d+ instructions, \d+ bytes, flags 0x4\n.*: frobnicate\n$/);
+  printed.text = '';
+  const output = join(folder, 'out.bpf');
+  expect(await seccomp('compile', profile, '--disassemble', '-o', output)).toMatch(/^ *0 {2}ld {2}\[4\] +; arch\n/);
+  checkProgram(decodeProgram(readFileSync(output)));
+});
+
+test('explain: the answer and the way to it, from a profile or a config.json', async () => {
+  for (const path of [file('profile.json', PROFILE), file('config.json', { linux: { seccomp: PROFILE } })]) {
+    printed.text = '';
+    const text = await seccomp('explain', path, 'mkdir', '0', '0x1ff', '--arch', 'x86_64');
+    expect(text).toMatch(/^mkdir\(0, 0x1ff\): errno EACCES\n/);
+    expect(text).toMatch(/ret 0x0005000d +; errno EACCES\n$/);
+  }
+  printed.text = '';
+  expect(await seccomp('explain', 'default', '323', '--arch', 'x86_64')).toMatch(/^323\(\): errno EPERM\n/); // userfaultfd
+});
+
+test.each<[string, unknown, string[], RegExp]>([
+  ['no file', undefined, ['mkdir'], /cannot be read/],
+  ['no JSON', '{', ['mkdir'], /is not valid JSON/],
+  ['no object', '[1', ['mkdir'], /is not valid JSON/],
+  ['no profile', {}, ['mkdir'], /holds no seccomp profile/],
+  ['a wrong type', { defaultAction: 7 }, ['mkdir'], /linux\.seccomp\.defaultAction must be a string/],
+  ['a wrong action', { defaultAction: 'ALLOW' }, ['mkdir'], /there is no action "ALLOW"/],
+  ['Docker’s own format', { defaultAction: 'SCMP_ACT_ERRNO', archMap: [] }, ['mkdir'], /Docker's own format/],
+  ['no such call', PROFILE, ['frobnicate'], /has no system call "frobnicate"/],
+  ['no number', PROFILE, ['mkdir', 'x'], /not a number: "x"/],
+  ['too many arguments', PROFILE, ['mkdir', ...'1234567'], /at most six/],
+])('%s is one sentence', async (name, content, args, message) => {
+  const path = content === undefined ? join(folder, 'nothing') : file(`${name.replaceAll(' ', '-')}.json`, content);
+  await expect(seccomp('explain', path, ...args)).rejects.toThrow(message);
+});
