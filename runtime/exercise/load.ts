@@ -34,7 +34,7 @@ export async function listExercises(root: string = packageRoot()): Promise<Exerc
         throw broken(join(exercise.folder, 'exercise.md'), root, 'prerequisites', `no exercise ${before}`);
     }
   }
-  return inOrder(exercises, known);
+  return inOrder(exercises, known, root);
 }
 
 /** One exercise by its id. @throws TareError `not-found`, which suggests what is near. */
@@ -145,13 +145,22 @@ async function exerciseFolders(root: string): Promise<string[]> {
 }
 
 /** By chapter; within it, what comes first in prerequisites comes first, and otherwise the shorter before the longer. */
-function inOrder(exercises: readonly Exercise[], known: ReadonlyMap<string, Exercise>): Exercise[] {
-  const depth = (exercise: Exercise, seen: readonly string[] = []): number => {
-    if (seen.includes(exercise.id)) throw new TareError('config', `${exercise.id} is its own prerequisite`);
+function inOrder(exercises: readonly Exercise[], known: ReadonlyMap<string, Exercise>, root: string): Exercise[] {
+  const depth = (exercise: Exercise, above: readonly string[] = []): number => {
+    if (above.includes(exercise.id)) {
+      throw broken(
+        join(exercise.folder, 'exercise.md'),
+        root,
+        'prerequisites',
+        `${exercise.id} is its own prerequisite`,
+      );
+    }
     const before = exercise.prerequisites.map((id) => known.get(id)).filter((other) => other !== undefined);
-    return Math.max(0, ...before.map((other) => 1 + depth(other, [...seen, exercise.id])));
+    return Math.max(0, ...before.map((other) => 1 + depth(other, [...above, exercise.id])));
   };
-  return [...exercises].sort((a, b) => a.chapter - b.chapter || depth(a) - depth(b) || a.minutes - b.minutes);
+  const depths = new Map(exercises.map((exercise) => [exercise, depth(exercise)]));
+  const of = (exercise: Exercise): number => depths.get(exercise) ?? 0;
+  return [...exercises].sort((a, b) => a.chapter - b.chapter || of(a) - of(b) || a.minutes - b.minutes);
 }
 
 /** The check beside the text when Tare runs from its sources; what it is compiled to when it runs from dist/. */

@@ -21,7 +21,10 @@ export function typedLines(script: string): string[] {
 export async function typeScript(terminal: Terminal, script: string): Promise<void> {
   const screen = new Screen(terminal);
   try {
-    await screen.prompt('the shell');
+    // A shell that has shown its prompt long ago shows it again for Enter; one that is still starting takes it for a first line.
+    screen.forget();
+    terminal.write('\r');
+    await screen.prompt('Enter');
     const lines = typedLines(script);
     for (const [index, line] of lines.entries()) {
       screen.forget();
@@ -37,7 +40,6 @@ export async function typeScript(terminal: Terminal, script: string): Promise<vo
 /** What a terminal has shown since the last line, and whether it ends in a prompt. */
 class Screen {
   #shown = '';
-  #enter = true;
   #changed: () => void = () => undefined;
   #over = false;
   readonly #undo: () => void;
@@ -56,7 +58,6 @@ class Screen {
   /** From now on only what comes counts, and the echo of Enter has to come first. */
   forget(): void {
     this.#shown = '';
-    this.#enter = false;
   }
 
   async prompt(after: string, mayEnd = false): Promise<void> {
@@ -83,7 +84,7 @@ class Screen {
 
   #isPrompt(): boolean {
     const plain = stripVTControlCharacters(this.#shown);
-    return (this.#enter || plain.includes('\n')) && PROMPT.test(plain);
+    return plain.includes('\n') && PROMPT.test(plain);
   }
 
   /** True when something was shown, or the terminal ended, within the time. */

@@ -1,0 +1,123 @@
+/**
+ * `tare exercise ...`: the exercises without a browser, in the same machines. `start` boots one, gives you a terminal in
+ * it and says when a task is done; `check`, `solve` and `reset` talk to the attempt that runs, from another terminal.
+ */
+import { Command } from 'commander';
+import {
+  allDone,
+  type Exercise,
+  fillVars,
+  listChapters,
+  listExercises,
+  loadExercise,
+  proofsOf,
+} from '../exercise/index.js';
+import { TareError } from '../kernel/error.js';
+import { createProvider } from '../vm/index.js';
+import { runAttempt } from './exercise-session.js';
+import { askAttempt } from './exercise-socket.js';
+import { formatTask, formatTasks, paint } from './exercise-text.js';
+
+export function exerciseCommand(): Command {
+  const exercise = new Command('exercise').description('List, start, check and solve exercises').addHelpText(
+    'after',
+    `
+Examples:
+  tare exercise list
+  tare exercise start own-root      boots a machine and opens a terminal in it; leave with "exit"
+  tare exercise check               in another terminal: what is done, and what the kernel says
+  tare exercise solve               types the solution into the machine's terminal`,
+  );
+  exercise.command('list').description('The exercises, by chapter').option('--json', 'for programs').action(list);
+  exercise
+    .command('start')
+    .description('Begin an exercise in a machine of its own')
+    .argument('<id>', 'as "tare exercise list" shows it')
+    .action(start);
+  const which = 'needed only when several attempts run';
+  exercise.command('check').description('Look at the tasks now').argument('[id]', which).action(check);
+  exercise.command('solve').description('Run the solution').argument('[id]', which).action(solve);
+  exercise.command('reset').description('Begin again in a fresh machine').argument('[id]', which).action(reset);
+  exercise
+    .command('prove')
+    .description('For authors: try the start, the solution and every wrong answer')
+    .argument('[id]', 'all exercises unless told')
+    .action(prove);
+  return exercise;
+}
+
+async function list({ json }: { json?: boolean }): Promise<void> {
+  const [chapters, exercises] = await Promise.all([listChapters(), listExercises()]);
+  if (json) {
+    const facts = exercises.map(({ id, title, chapter, minutes, difficulty, tasks }) => ({
+      ...{ id, title, chapter, minutes, difficulty },
+      tasks: tasks.map((task) => task.id),
+    }));
+    process.stdout.write(`${JSON.stringify(facts, null, 2)}\n`);
+    return;
+  }
+  for (const chapter of chapters.filter(({ status }) => status === 'written')) {
+    process.stdout.write(`${paint.bold(`${chapter.number}. ${chapter.title}`)}\n`);
+    for (const { id, title, minutes, difficulty } of exercises.filter((one) => one.chapter === chapter.number)) {
+      process.stdout.write(`   ${id.padEnd(20)} ${title} ${paint.dim(`(${difficulty}, ${minutes} min)`)}\n`);
+    }
+  }
+}
+
+async function start(id: string): Promise<void> {
+  const exercise = await loadExercise(id);
+  const states = await runAttempt(exercise);
+  process.stdout.write(`\n${formatTasks(exercise, states)}\n`);
+  if (allDone(states)) process.stdout.write(`\n${exercise.explanation}\n`);
+  process.exitCode = allDone(states) ? 0 : 1;
+}
+
+async function check(id?: string): Promise<void> {
+  const answer = await askAttempt(id, 'check');
+  const exercise = await loadExercise(answer.exercise);
+  process.stdout.write(`${formatTasks(filled(exercise, answer.vars), answer.tasks)}\n`);
+  process.exitCode = allDone(answer.tasks) ? 0 : 1;
+}
+
+async function solve(id?: string): Promise<void> {
+  const answer = await askAttempt(id, 'solve');
+  const exercise = await loadExercise(answer.exercise);
+  process.stdout.write(`${answer.solution ?? ''}\n${formatTasks(filled(exercise, answer.vars), answer.tasks)}\n`);
+  process.exitCode = allDone(answer.tasks) ? 0 : 1;
+}
+
+async function reset(id?: string): Promise<void> {
+  const { exercise } = await askAttempt(id, 'reset');
+  process.stdout.write(`${exercise} begins again, in a fresh machine\n`);
+}
+
+/** The exercise with the values of an attempt in its prompts. */
+function filled(exercise: Exercise, vars: Readonly<Record<string, string>>): Exercise {
+  const tasks = exercise.tasks.map((task) => ({ ...task, prompt: fillVars(task.prompt, vars) }));
+  return { ...exercise, tasks };
+}
+
+async function prove(id?: string): Promise<void> {
+  const exercises = id ? [await loadExercise(id)] : await listExercises();
+  const provider = await createProvider();
+  let failed = 0;
+  try {
+    for (const exercise of exercises) {
+      process.stdout.write(`${paint.bold(exercise.id)}\n`);
+      for (const proof of await proofsOf(exercise)) {
+        const began = Date.now();
+        const fault = await proof.run(provider).then(
+          () => undefined,
+          (error: unknown) => (error instanceof Error ? error.message : String(error)),
+        );
+        if (fault !== undefined) failed += 1;
+        const seconds = paint.dim(`(${((Date.now() - began) / 1000).toFixed(1)} s)`);
+        process.stdout.write(`  ${formatTask(fault === undefined, proof.name)} ${seconds}\n`);
+        if (fault !== undefined) process.stdout.write(`      ${fault}\n`);
+      }
+    }
+  } finally {
+    await provider.close();
+  }
+  if (failed > 0) throw new TareError('state', `${failed} of the proofs do not hold`);
+}
