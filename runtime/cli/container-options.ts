@@ -128,7 +128,12 @@ function parseVolume(text: string): Mount {
   const [source = '', destination = '', mode, ...rest] = text.split(':');
   const fine = source !== '' && isAbsolute(destination) && rest.length === 0 && ['ro', 'rw', undefined].includes(mode);
   if (!fine) throw new TareError('usage', `--volume ${text}: must be SRC:DST or SRC:DST:ro, with an absolute DST`);
-  return { destination, type: 'bind', source: resolve(source), options: ['rbind', 'rprivate', mode ?? 'rw'] };
+  return {
+    destination,
+    type: 'bind',
+    source: resolve(source),
+    options: ['rbind', 'rprivate', mode === 'ro' ? 'rro' : 'rw'],
+  };
 }
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };

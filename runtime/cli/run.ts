@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:os';
 import { Command } from 'commander';
 import { Container } from '../container/index.js';
+import { TareError } from '../kernel/error.js';
 import { CREATE } from '../plan/index.js';
 import { addContainerOptions, bundleOf, type ContainerOptions } from './container-options.js';
 import { warn } from './report-error.js';
@@ -70,7 +71,16 @@ export async function runInForeground(options: Foreground): Promise<number> {
   } finally {
     stopForwarding();
     terminal?.close();
+    await deleteQuietly(container);
+  }
+}
+
+/** Somebody else may have deleted it meanwhile (`tare delete --force`): then there is nothing left to do. */
+export async function deleteQuietly(container: Container): Promise<void> {
+  try {
     await container.delete({ force: true });
+  } catch (error) {
+    if (!(error instanceof TareError && error.code === 'not-found')) throw error;
   }
 }
 
@@ -83,8 +93,8 @@ function forwardSignals(container: Container): () => void {
       try {
         container.kill(constants.signals[name]);
       } catch (error) {
-        // It has just ended; its exit code is on its way.
-        if ((error as { code?: string }).code !== 'state') throw error;
+        // It has just ended, or somebody deleted it; its exit code is on its way.
+        if (!(error instanceof TareError && (error.code === 'state' || error.code === 'not-found'))) throw error;
       }
     };
     process.on(name, forward);

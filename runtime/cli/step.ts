@@ -10,6 +10,7 @@ import { Container } from '../container/index.js';
 import { CREATE } from '../plan/index.js';
 import { addContainerOptions, bundleOf, type ContainerOptions } from './container-options.js';
 import { warn } from './report-error.js';
+import { deleteQuietly } from './run.js';
 import { KeyPrompt } from './step-prompt.js';
 import { Stepper } from './stepper.js';
 import { TerminalProxy } from './terminal-proxy.js';
@@ -66,6 +67,6 @@ async function stepThrough(words: string[], options: ContainerOptions & { auto?:
   } finally {
     prompt?.close();
     terminal?.close();
-    await container?.delete({ force: true });
+    if (container) await deleteQuietly(container);
   }
 }
