@@ -65,6 +65,8 @@ const connection = new Connection({
 
 export function openChapter(id: string): void {
   chapter = id;
+  // By the time that the machine is there the font is too.
+  void terminalFont();
   if (lab.get().connection.state === 'open') connection.send({ type: 'chapter.open', chapter });
   else if (lab.get().connection.state !== 'replaced') connection.open();
 }

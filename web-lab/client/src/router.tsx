@@ -1,10 +1,14 @@
 /** Two places: the list of chapters at `/`, and a chapter at `/chapter/ID`. Links work as links, without loading the page anew. */
 import type { ComponentChildren } from 'preact';
+import type { ChapterView } from '../../protocol.js';
 import { Store } from './store.js';
 
 export type Place = { readonly page: 'list' } | { readonly page: 'chapter'; readonly chapter: string };
 
 export const place = new Store<{ at: Place }>({ at: read() });
+
+/** The chapter that is open, once it was fetched. */
+export const shown = new Store<{ chapter?: ChapterView }>({});
 
 export function chapterPath(id: string): string {
   return `/chapter/${id}`;

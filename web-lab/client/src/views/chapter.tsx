@@ -4,6 +4,7 @@ import type { ChapterView } from '../../../protocol.js';
 import { getChapter } from '../api.js';
 import { Icon } from '../icons.js';
 import { activeTab, checkNow, lab, openChapter } from '../lab.js';
+import { shown } from '../router.js';
 import { useStore } from '../store.js';
 import { Lesson } from './lesson.js';
 import { Notice } from './notice.js';
@@ -26,6 +27,7 @@ export function ChapterPage({ id }: { id: string }) {
         document.title = `${view.number}. ${view.title} · Tare`;
         lab.set({ progress: view.progress });
         setChapter(view);
+        shown.set({ chapter: view });
       },
       (error: Error) => setFailure(error.message),
     );

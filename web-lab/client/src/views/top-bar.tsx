@@ -1,6 +1,7 @@
 /** The bar on top: where one is, the theme, and the keys. */
 import { Icon } from '../icons.js';
-import { Link, type Place } from '../router.js';
+import { lab } from '../lab.js';
+import { Link, type Place, shown } from '../router.js';
 import { useStore } from '../store.js';
 import { chooseTheme, type Theme, theme } from '../theme.js';
 
@@ -22,6 +23,7 @@ export function TopBar({ at, onHelp }: { at: Place; onHelp: () => void }) {
           <Link href="/">Chapters</Link>
         </nav>
       )}
+      {at.page === 'chapter' && <ChapterProgress id={at.chapter} />}
       <span class="spacer" />
       <button type="button" class="quiet" onClick={onHelp}>
         <Icon name="keyboard" />
@@ -38,5 +40,26 @@ export function TopBar({ at, onHelp }: { at: Place; onHelp: () => void }) {
         <Icon name={ICON[choice]} />
       </button>
     </header>
+  );
+}
+
+/** Which chapter it is, and how many of its exercises are done: to be seen wherever one is in the lesson. */
+function ChapterProgress({ id }: { id: string }) {
+  const { chapter } = useStore(shown);
+  const { progress } = useStore(lab);
+  if (chapter?.id !== id) return null;
+  const done = chapter.exercises.filter((exercise) => progress.exercises[exercise.id]?.done).length;
+  return (
+    <p class="bar-chapter wide-only">
+      {chapter.number}. {chapter.title}
+      <span class="pips" aria-hidden="true">
+        {chapter.exercises.map((exercise) => (
+          <span key={exercise.id} class={`pip ${progress.exercises[exercise.id]?.done ? 'full' : 'none'}`} />
+        ))}
+      </span>
+      <span class="visually-hidden">
+        {done} of {chapter.exercises.length} exercises done
+      </span>
+    </p>
   );
 }
