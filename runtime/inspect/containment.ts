@@ -132,7 +132,6 @@ function exposedMounts(facts: ProcessFacts): Finding[] {
     if (mount.fsType === 'proc' && writable(mount) && sharing(facts, 'user') === true) {
       const at = mount.mountPoint === '/' ? '' : mount.mountPoint;
       if (!seen.has(`${at}/sys`)) gap('partly', `${at}/sys can be written: settings of the whole kernel`);
-      if (!seen.has(`${at}/kcore`)) gap('partly', `${at}/kcore is not masked: the memory of the kernel`);
     }
   }
   return found;

@@ -37,6 +37,8 @@ export interface Change {
 
 /** The changes, in the order of {@link ChangeArea}; empty when the two say the same. They need not be the same process. */
 export function diffFacts(before: ProcessFacts, after: ProcessFacts): Change[] {
+  // A zombie has left all it had: that it ended is the one thing to say.
+  if (after.state === 'Z') return value('process', 'state', state(before), state(after));
   const seccomp = (facts: ProcessFacts) =>
     facts.seccomp.mode === 'filter' ? `filter (${facts.seccomp.filters})` : facts.seccomp.mode;
   return [
@@ -124,27 +126,49 @@ function mounts(before: ProcessFacts, after: ProcessFacts): Change[] {
   const old = new Map<string, MountInfo[]>();
   for (const mount of before.mounts) old.set(key(mount), [...(old.get(key(mount)) ?? []), mount]);
   const changes: Change[] = [];
+  const pairs: { was: MountInfo; mount: MountInfo }[] = [];
   for (const mount of after.mounts) {
     const was = old.get(key(mount))?.shift();
-    if (!was) {
-      changes.push(change('mount', 'added', mount.mountPoint, null, line(mount), `mounted ${line(mount)}`));
-      continue;
-    }
-    if (was.mountPoint !== mount.mountPoint) {
-      const text = `mount of ${mount.fsType}: ${was.mountPoint} -> ${mount.mountPoint}`;
-      changes.push(change('mount', 'changed', mount.mountPoint, was.mountPoint, mount.mountPoint, text));
-    }
+    if (was) pairs.push({ was, mount });
+    else changes.push(change('mount', 'added', mount.mountPoint, null, line(mount), `mounted ${line(mount)}`));
+  }
+  changes.push(...moved(pairs));
+  for (const { was, mount } of pairs) {
     const [from, to] = [settings(was), settings(mount)];
-    if (from !== to) {
-      changes.push(
-        change('mount', 'changed', mount.mountPoint, from, to, `mount at ${mount.mountPoint}: ${from} -> ${to}`),
-      );
-    }
+    if (from === to) continue;
+    const text = `mount at ${mount.mountPoint}: ${from} -> ${to}`;
+    changes.push(change('mount', 'changed', mount.mountPoint, from, to, text));
   }
   for (const mount of [...old.values()].flat()) {
     changes.push(change('mount', 'removed', mount.mountPoint, line(mount), null, `no longer mounted: ${line(mount)}`));
   }
   return changes;
+}
+
+/** With another root directory every mount is seen at another place: that is one change, from one folder to another. */
+function moved(pairs: readonly { was: MountInfo; mount: MountInfo }[]): Change[] {
+  const groups = new Map<string, { from: string; to: string; mounts: MountInfo[] }>();
+  for (const { was, mount } of pairs) {
+    if (was.mountPoint === mount.mountPoint) continue;
+    const [from, to] = withoutCommonEnd(was.mountPoint, mount.mountPoint);
+    const group = groups.get(`${from}\0${to}`) ?? { from, to, mounts: [] };
+    group.mounts.push(mount);
+    groups.set(`${from}\0${to}`, group);
+  }
+  return [...groups.values()].map(({ from, to, mounts: [first, ...others] }) => {
+    const what = others.length === 0 ? `mount of ${first?.fsType}` : `${others.length + 1} mounts, seen from`;
+    return change('mount', 'changed', to, from, to, `${what}: ${from} -> ${to}`);
+  });
+}
+
+/** `/a/rootfs/proc/sys`, `/proc/sys` -> `/a/rootfs`, `/`. */
+function withoutCommonEnd(from: string, to: string): [string, string] {
+  const [a, b] = [from, to].map((path) => path.split('/').filter(Boolean)) as [string[], string[]];
+  while (a.length > 0 && a.at(-1) === b.at(-1)) {
+    a.pop();
+    b.pop();
+  }
+  return [`/${a.join('/')}`, `/${b.join('/')}`];
 }
 
 function line(mount: MountInfo): string {
@@ -199,10 +223,11 @@ function capabilities(before: ProcessFacts, after: ProcessFacts): Change[] {
     const lost = before.capabilities[set].filter((name) => !after.capabilities[set].includes(name));
     const won = after.capabilities[set].filter((name) => !before.capabilities[set].includes(name));
     const [from, to] = [before.capabilities[set].join(' '), after.capabilities[set].join(' ')];
+    // Whichever list is shorter: what went, or what is left.
+    const left = after.capabilities[set];
+    const loss = left.length < lost.length ? (left.length === 0 ? 'all' : `all but ${left.join(' ')}`) : lost.join(' ');
     return [
-      ...(lost.length
-        ? [change('capability', 'removed', set, from, to, `${set} capabilities lost: ${lost.join(' ')}`)]
-        : []),
+      ...(lost.length ? [change('capability', 'removed', set, from, to, `${set} capabilities lost: ${loss}`)] : []),
       ...(won.length
         ? [change('capability', 'added', set, from, to, `${set} capabilities won: ${won.join(' ')}`)]
         : []),

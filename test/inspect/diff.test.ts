@@ -38,6 +38,24 @@ test('mounts in the same namespace are known by their ids', () => {
   ]);
 });
 
+test('with a new root all mounts are seen elsewhere: one change', () => {
+  const below = (root: string) => [
+    { ...overlay, mountPoint: root || '/' },
+    { ...proc, mountPoint: `${root}/proc` },
+    { ...proc, id: 50, mountPoint: `${root}/proc/sys` },
+  ];
+  const before = { ...facts, mounts: below('/a/rootfs') };
+  expect(diffFacts(before, { ...facts, mounts: below('') }).map((change) => change.text)).toEqual([
+    '3 mounts, seen from: /a/rootfs -> /',
+  ]);
+});
+
+test('one that has ended has nothing left: that is one change', () => {
+  expect(changes({ state: 'Z', exe: null, mounts: [], namespaces: {} })).toEqual([
+    expect.objectContaining({ area: 'process', name: 'state', before: 'alive', after: 'zombie' }),
+  ]);
+});
+
 test('mounts in a new namespace are copies: only what differs from the original counts', () => {
   const namespaces = { ...facts.namespaces, mnt: 999 };
   const copies = facts.mounts.map((mount) => ({ ...mount, id: mount.id + 1000, parent: mount.parent + 1000 }));
@@ -69,6 +87,13 @@ test('capabilities lost and won, by set', () => {
       name: 'effective',
       text: 'effective capabilities won: CAP_KILL',
     }),
+  ]);
+});
+
+test('most capabilities lost: what is left is the shorter list', () => {
+  expect(texts({ capabilities: { ...facts.capabilities, bounding: ['CAP_KILL'], effective: [] } })).toEqual([
+    'effective capabilities lost: all',
+    'bounding capabilities lost: all but CAP_KILL',
   ]);
 });
 
