@@ -2,38 +2,13 @@
  * What changed in the kernel's view of a process between two looks at it: `tare step` shows this after each step. The same
  * list serves programs (area, name, before, after) and people (text).
  */
-import { type MountInfo, propagation } from '../kernel/mountinfo.js';
+
 import type { CgroupLimits } from './cgroups.js';
+import { type Change, change, value } from './change.js';
 import type { IdMapping } from './details.js';
+import { diffMounts } from './diff-mounts.js';
 import { CHILD_NAMESPACE_TYPES, NAMESPACE_TYPES, type NamespaceLink } from './namespaces.js';
 import type { ProcessFacts } from './process.js';
-import { visible } from './visible.js';
-
-export type ChangeArea =
-  | 'process' // another parent, program, session, state
-  | 'namespace'
-  | 'mount'
-  | 'root'
-  | 'cgroup'
-  | 'limit' // of a cgroup, or a resource limit
-  | 'capability'
-  | 'identity' // uids, gids, groups
-  | 'id-map'
-  | 'seccomp'
-  | 'no-new-privs'
-  | 'label'
-  | 'descriptor';
-
-export interface Change {
-  readonly area: ChangeArea;
-  readonly what: 'added' | 'removed' | 'changed';
-  /** What it is about: `mnt`, `/proc`, `effective`, `RLIMIT_NOFILE`. */
-  readonly name: string;
-  readonly before: string | null;
-  readonly after: string | null;
-  /** The sentence for people, safe to print: `mnt namespace: 4026531841 -> 4026532261`. */
-  readonly text: string;
-}
 
 /** The changes, in the order of {@link ChangeArea}; empty when the two say the same. They need not be the same process. */
 export function diffFacts(before: ProcessFacts, after: ProcessFacts): Change[] {
@@ -49,7 +24,7 @@ export function diffFacts(before: ProcessFacts, after: ProcessFacts): Change[] {
     ...value('process', 'session', before.session, after.session),
     ...value('process', 'pids', before.nsPids.join(' > '), after.nsPids.join(' > ')),
     ...namespaces(before, after),
-    ...mounts(before, after),
+    ...diffMounts(before, after),
     ...value('root', 'root directory', place(before.root), place(after.root)),
     ...value('root', 'working directory', place(before.cwd), place(after.cwd)),
     ...cgroups(before, after),
@@ -74,28 +49,6 @@ function state(facts: ProcessFacts): string {
   return names[facts.state] ?? 'alive';
 }
 
-function value(
-  area: ChangeArea,
-  name: string,
-  before: string | number | null,
-  after: string | number | null,
-): Change[] {
-  if (before === after) return [];
-  const show = (x: string | number | null) => (x === null || x === '' ? 'none' : String(x));
-  return [change(area, 'changed', name, show(before), show(after), `${name}: ${show(before)} -> ${show(after)}`)];
-}
-
-function change(
-  area: ChangeArea,
-  what: Change['what'],
-  name: string,
-  before: string | null,
-  after: string | null,
-  text: string,
-): Change {
-  return { area, what, name, before, after, text: visible(text) };
-}
-
 function namespaces(before: ProcessFacts, after: ProcessFacts): Change[] {
   const changes: Change[] = [];
   const links: NamespaceLink[] = [...NAMESPACE_TYPES, ...CHILD_NAMESPACE_TYPES];
@@ -111,74 +64,6 @@ function namespaces(before: ProcessFacts, after: ProcessFacts): Change[] {
     );
   }
   return changes;
-}
-
-/**
- * In one namespace a mount is known by its id. A new namespace holds copies with ids of their own: there it is known by
- * what is mounted where.
- */
-function mounts(before: ProcessFacts, after: ProcessFacts): Change[] {
-  const sameNamespace = before.namespaces.mnt === after.namespaces.mnt;
-  const key = (m: MountInfo) =>
-    sameNamespace
-      ? `${m.id} ${m.major}:${m.minor}`
-      : [m.mountPoint, `${m.major}:${m.minor}`, m.root, m.fsType].join('\0');
-  const old = new Map<string, MountInfo[]>();
-  for (const mount of before.mounts) old.set(key(mount), [...(old.get(key(mount)) ?? []), mount]);
-  const changes: Change[] = [];
-  const pairs: { was: MountInfo; mount: MountInfo }[] = [];
-  for (const mount of after.mounts) {
-    const was = old.get(key(mount))?.shift();
-    if (was) pairs.push({ was, mount });
-    else changes.push(change('mount', 'added', mount.mountPoint, null, line(mount), `mounted ${line(mount)}`));
-  }
-  changes.push(...moved(pairs));
-  for (const { was, mount } of pairs) {
-    const [from, to] = [settings(was), settings(mount)];
-    if (from === to) continue;
-    const text = `mount at ${mount.mountPoint}: ${from} -> ${to}`;
-    changes.push(change('mount', 'changed', mount.mountPoint, from, to, text));
-  }
-  for (const mount of [...old.values()].flat()) {
-    changes.push(change('mount', 'removed', mount.mountPoint, line(mount), null, `no longer mounted: ${line(mount)}`));
-  }
-  return changes;
-}
-
-/** With another root directory every mount is seen at another place: that is one change, from one folder to another. */
-function moved(pairs: readonly { was: MountInfo; mount: MountInfo }[]): Change[] {
-  const groups = new Map<string, { from: string; to: string; mounts: MountInfo[] }>();
-  for (const { was, mount } of pairs) {
-    if (was.mountPoint === mount.mountPoint) continue;
-    const [from, to] = withoutCommonEnd(was.mountPoint, mount.mountPoint);
-    const group = groups.get(`${from}\0${to}`) ?? { from, to, mounts: [] };
-    group.mounts.push(mount);
-    groups.set(`${from}\0${to}`, group);
-  }
-  return [...groups.values()].map(({ from, to, mounts: [first, ...others] }) => {
-    const what = others.length === 0 ? `mount of ${first?.fsType}` : `${others.length + 1} mounts, seen from`;
-    return change('mount', 'changed', to, from, to, `${what}: ${from} -> ${to}`);
-  });
-}
-
-/** `/a/rootfs/proc/sys`, `/proc/sys` -> `/a/rootfs`, `/`. */
-function withoutCommonEnd(from: string, to: string): [string, string] {
-  const [a, b] = [from, to].map((path) => path.split('/').filter(Boolean)) as [string[], string[]];
-  while (a.length > 0 && a.at(-1) === b.at(-1)) {
-    a.pop();
-    b.pop();
-  }
-  return [`/${a.join('/')}`, `/${b.join('/')}`];
-}
-
-function line(mount: MountInfo): string {
-  const part = mount.root === '/' ? '' : ` (its ${mount.root})`;
-  return `${mount.fsType} ${mount.source || 'none'}${part} at ${mount.mountPoint} [${settings(mount)}]`;
-}
-
-/** Without the numbers of peer groups: every copy of a namespace has others. */
-function settings(mount: MountInfo): string {
-  return [...mount.options, propagation(mount)].join(',');
 }
 
 function place(at: ProcessFacts['root']): string | null {

@@ -5,6 +5,7 @@
 
 export { type MountInfo, propagation } from '../kernel/mountinfo.js';
 export { type CgroupFacts, type CgroupLimits, cgroupLimits, cgroups, type Limit } from './cgroups.js';
+export type { Change, ChangeArea } from './change.js';
 export { type Containment, containment, type Finding, type Grade } from './containment.js';
 export { describeFacts, type Row, type Section } from './describe.js';
 export {
@@ -24,7 +25,7 @@ export {
   securityLabel,
   uidMap,
 } from './details.js';
-export { type Change, type ChangeArea, diffFacts } from './diff.js';
+export { diffFacts } from './diff.js';
 export { childrenOf, type FoundProcess, findProcesses, isAlive, processIds } from './find.js';
 export { localProc } from './local-proc.js';
 export { type MachineView, machineView } from './machine-view.js';

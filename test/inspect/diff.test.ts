@@ -46,7 +46,7 @@ test('with a new root all mounts are seen elsewhere: one change', () => {
   ];
   const before = { ...facts, mounts: below('/a/rootfs') };
   expect(diffFacts(before, { ...facts, mounts: below('') }).map((change) => change.text)).toEqual([
-    '3 mounts, seen from: /a/rootfs -> /',
+    '3 mounts, seen from another root: /a/rootfs -> /',
   ]);
 });
 
