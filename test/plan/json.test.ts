@@ -1,11 +1,15 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { defaultConfig, prepare } from '../../runtime/container/index.js';
 import { TareError } from '../../runtime/kernel/error.js';
 import { packageRoot } from '../../runtime/kernel/places.js';
 import { PlanBuilder } from '../../runtime/plan/builder.js';
+import { decodePlan } from '../../runtime/plan/decode.js';
+import { diffPlans } from '../../runtime/plan/diff.js';
 import { encodePlan } from '../../runtime/plan/encode.js';
 import { planFromJson, planToJson } from '../../runtime/plan/json.js';
 import { planSchema } from '../../runtime/plan/schema.js';
@@ -255,5 +259,24 @@ describe('plan.schema.json', () => {
   it('is published by the package', () => {
     const { exports } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8'));
     expect(exports['./plan.schema.json']).toBe('./runtime/plan/plan.schema.json');
+  });
+});
+
+describe('the plan of the default container', () => {
+  it('is within the schema, and survives JSON and bytes', (context) => {
+    if (process.geteuid?.() !== 0) context.skip('only root makes the default container here');
+    const rootfs = mkdtempSync(join(tmpdir(), 'tare-json-'));
+    try {
+      const config = defaultConfig({ rootfs, args: ['sh'], hostname: 'box', caller: { uid: 0, gid: 0 } });
+      const { plan } = prepare({ id: 'json', bundle: { path: rootfs, rootfs, config } });
+      const json = JSON.parse(JSON.stringify(planToJson(plan)));
+      expect(valid(json), ajv.errorsText(valid.errors?.slice(0, 3))).toBe(true);
+      expect(diffPlans(plan, planFromJson(json)).same).toBe(true);
+      expect(encodePlan(decodePlan(encodePlan(plan))).equals(encodePlan(plan))).toBe(true);
+      for (const step of Object.values(plan.lanes).flat())
+        expect([step.kind, step.why.length > 0]).toEqual([step.kind, true]);
+    } finally {
+      rmSync(rootfs, { recursive: true });
+    }
   });
 });
