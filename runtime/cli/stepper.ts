@@ -35,7 +35,8 @@ export class Stepper implements Required<Pick<RunOptions, 'beforeStep' | 'afterS
   }
 
   watch(lane: Lane, pid: number): void {
-    this.#processes.set(lane, { pid, facts: undefined });
+    // A new process is compared with the one that it came from: what is new about it are its namespaces.
+    this.#processes.set(lane, { pid, facts: this.#processes.get('outside')?.facts });
   }
 
   /** A lane stands before a step; the promise resolves when it is this step's turn. */
@@ -135,7 +136,7 @@ const SIGN: Readonly<Record<Change['what'], string>> = { added: '+', removed: '-
 
 /** The number of open descriptors changes with every other step, and says nothing of the container. */
 function isTelling({ area, name }: Change): boolean {
-  return area !== 'descriptor' && name !== 'state';
+  return area !== 'descriptor' && name !== 'state' && name !== 'parent';
 }
 
 function key({ lane, index }: Pick<StepAt, 'lane' | 'index'>): string {

@@ -5,7 +5,7 @@
  */
 import type { CgroupPlan } from '../../kernel/cgroup/index.js';
 import type { Slot } from '../plan.js';
-import { CLONE_NEWCGROUP, O_CLOEXEC, O_DIRECTORY, O_PATH, O_WRONLY } from './abi.js';
+import { CLONE_NEWCGROUP, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY, O_WRONLY } from './abi.js';
 import { type Compilation, creates } from './compilation.js';
 
 /** What the later steps need of the cgroup. */
@@ -26,10 +26,17 @@ export function makeCgroup({ builder, cgroup, features }: Compilation): CgroupEn
         { dir: 'cwd', path: action.path, mode: action.mode },
         { why: action.why, tolerate: action.shared ? ['EEXIST'] : [] },
       );
-    } else {
+    } else if (action.do === 'device-program') {
+      const directory = outside.openat2(
+        { dir: 'cwd', path: action.path, flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve: 0 },
+        { as: action.path, why: 'the cgroup that the program is for' },
+      );
+      outside.cgroup_device({ cgroup: directory, program: action.program }, action.why);
+      outside.close({ fd: directory }, 'the program stays with the cgroup');
+    } else if (action.do === 'write') {
       const file = outside.openat2(
         { dir: 'cwd', path: action.path, flags: O_WRONLY | O_CLOEXEC, mode: 0, resolve: 0 },
-        { as: action.path, why: action.why },
+        { as: shortName(action.path), why: action.why },
       );
       outside.write({ fd: file, data: Buffer.from(action.value) }, `${action.value}: ${action.why}`);
       outside.close({ fd: file }, 'written');
@@ -48,9 +55,15 @@ export function makeCgroup({ builder, cgroup, features }: Compilation): CgroupEn
   function openEntrance(path: string): Slot<'fd'> {
     return outside.openat2(
       { dir: 'cwd', path, flags: O_WRONLY | O_CLOEXEC, mode: 0, resolve: 0 },
-      { as: path, why: 'opened with the rights of outside; the container enters by writing to it' },
+      { as: shortName(path), why: 'opened with the rights of outside; the container enters by writing to it' },
     );
   }
+}
+
+/** `/sys/fs/cgroup/memory/tare/web/tasks` is `memory tasks`: what a reader wants to know of it. */
+function shortName(path: string): string {
+  const parts = path.replace('/sys/fs/cgroup/', '').split('/');
+  return parts.length > 1 ? `${parts[0]} ${parts.at(-1)}` : path;
 }
 
 function entrances(cgroup: CgroupPlan, useClone: boolean): readonly string[] {

@@ -121,7 +121,7 @@ export function writeIdMaps(compilation: Compilation, pid: Slot<'pid'>): void {
 /** Outside: writes one file below /proc/PID of the container's process. */
 export function writeProc(lane: LaneBuilder, pid: Slot<'pid'>, path: string, text: string, why: string): void {
   const fd = lane.open_proc({ pid, path, flags: O_WRONLY | O_CLOEXEC }, { as: path, why });
-  lane.write({ fd, data: Buffer.from(text) }, JSON.stringify(text));
+  lane.write({ fd, data: Buffer.from(text) }, `${path}: ${text.trim().replaceAll('\n', ', ')}`);
   lane.close({ fd }, 'written');
 }
 

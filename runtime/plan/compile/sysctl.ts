@@ -47,7 +47,7 @@ export function setSysctls(compilation: Compilation): void {
       },
       { as: path, why: `the parameter ${name}` },
     );
-    lane.write({ fd, data: Buffer.from(value) }, JSON.stringify(value));
+    lane.write({ fd, data: Buffer.from(value) }, `${name}: ${value.trim()}`);
     lane.close({ fd }, 'written');
   }
   inside.close({ fd: proc }, 'it was never attached anywhere');
