@@ -19,7 +19,7 @@ export function diffMounts(before: ProcessFacts, after: ProcessFacts): Change[] 
       ? `${m.id} ${m.major}:${m.minor}`
       : [m.mountPoint, `${m.major}:${m.minor}`, m.root, m.fsType].join('\0');
   const old = new Map<string, MountInfo[]>();
-  for (const mount of before.mounts) old.set(key(mount), [...(old.get(key(mount)) ?? []), mount]);
+  for (const mount of before.mounts) append(old, key(mount), mount);
   const changes: Change[] = [];
   const pairs: Pair[] = [];
   for (const mount of after.mounts) {
@@ -46,7 +46,7 @@ function moved(pairs: readonly Pair[]): Change[] {
   for (const pair of pairs) {
     if (pair.was.mountPoint === pair.mount.mountPoint) continue;
     const folders = withoutCommonEnd(pair.was.mountPoint, pair.mount.mountPoint).join('\0');
-    groups.set(folders, [...(groups.get(folders) ?? []), pair]);
+    append(groups, folders, pair);
   }
   return [...groups].map(([folders, group]) => {
     const [only] = group;
@@ -67,6 +67,12 @@ function withoutCommonEnd(from: string, to: string): [string, string] {
     b.pop();
   }
   return [`/${a.join('/')}`, `/${b.join('/')}`];
+}
+
+function append<T>(lists: Map<string, T[]>, key: string, item: T): void {
+  const list = lists.get(key);
+  if (list) list.push(item);
+  else lists.set(key, [item]);
 }
 
 function line(mount: MountInfo): string {
