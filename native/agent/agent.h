@@ -8,6 +8,7 @@
  * launch.c    starts programs, on pipes or a pty      files.c     reads, writes and describes files
  * plans.c     runs stage and relays its reports       activity.c  tells the host that something happened
  * wake.c      clock and random pool after a restore   tsc.c       the frequency of the time stamp counter
+ * seal.c      a snapshot's RAM in a sealed memfd, on the host
  */
 #ifndef TARE_AGENT_H
 #define TARE_AGENT_H
@@ -124,4 +125,7 @@ void wake(const struct frame *frame);
 
 /* ---- tsc.c */
 uint64_t tsc_khz(void);
+
+/* ---- seal.c */
+int hold_sealed(const char *path);
 #endif

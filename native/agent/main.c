@@ -4,7 +4,8 @@
  *
  *   /init                                 in the initramfs
  *   agent --test-fd N [--stage PATH]      on a socket, for tests: touches neither clock nor random pool
- *   agent --tsc-khz                       prints the frequency of the time stamp counter
+ *   agent --tsc-khz                       prints the frequency of the time stamp counter (on the host)
+ *   agent --seal FILE                     holds the file's contents in a sealed memfd (on the host)
  */
 #include "agent.h"
 #include <errno.h>
@@ -103,6 +104,8 @@ int main(int argc, char **argv) {
         printf("%llu\n", (unsigned long long)tsc_khz());
         return 0;
     }
+    if (argc == 3 && strcmp(argv[1], "--seal") == 0)
+        return hold_sealed(argv[2]);
     if (getpid() == 1) {
         settings.is_init = true;
         boot();
@@ -121,7 +124,7 @@ int main(int argc, char **argv) {
         fcntl(port_fd(), F_SETFD, FD_CLOEXEC);
         prctl(PR_SET_CHILD_SUBREAPER, 1);
     } else {
-        fprintf(stderr, "agent: runs as PID 1 of a virtual machine, or: agent --test-fd N [--stage PATH] | --tsc-khz\n");
+        fprintf(stderr, "agent: runs as PID 1 of a virtual machine, or: agent --test-fd N [--stage PATH] | --tsc-khz | --seal FILE\n");
         return 2;
     }
     int signals = open_signals();

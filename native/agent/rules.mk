@@ -1,6 +1,6 @@
 # The guest agent: PID 1 of a virtual machine. Static (musl) for the guest, dynamic under AddressSanitizer for its tests,
 # and a libFuzzer target for the frame decoder.
-AGENT_SOURCES := main.c boot.c frames.c port.c channels.c launch.c requests.c files.c plans.c activity.c wake.c tsc.c
+AGENT_SOURCES := main.c boot.c frames.c port.c channels.c launch.c requests.c files.c plans.c activity.c wake.c tsc.c seal.c
 AGENT_C := $(addprefix agent/,$(AGENT_SOURCES))
 AGENT_H := agent/agent.h agent/frames.h stage/protocol.h
 

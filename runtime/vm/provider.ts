@@ -10,6 +10,7 @@ import { hold, type Progress } from './image/store.js';
 import type { LiveMachine } from './live-machine.js';
 import type { Machine, MachineProvider } from './machine.js';
 import { sweepRecords } from './process-record.js';
+import { sealRam } from './sealed-ram.js';
 import { MEMORY_MIB, prepareSnapshot, type Snapshot, tscKhz } from './snapshot.js';
 import { bootCold, restore } from './start.js';
 
@@ -32,7 +33,7 @@ export async function createProvider(options: ProviderOptions = {}): Promise<Mac
   await sweepRecords();
   const onProgress = options.onProgress ?? (() => undefined);
   const image = await prepareImage({ onProgress: (sentence, fraction) => onProgress(sentence, fraction * 0.8) });
-  const held = [hold('base', image.base), hold('image', image.key)];
+  const held: (() => void)[] = [hold('base', image.base), hold('image', image.key)];
   let snapshot: Snapshot | undefined;
   let trouble: string | undefined;
   try {
@@ -40,9 +41,13 @@ export async function createProvider(options: ProviderOptions = {}): Promise<Mac
       onProgress: (sentence, fraction) => onProgress(sentence, 0.8 + fraction * 0.2),
     });
     held.push(hold('snapshot', snapshot.key));
+    const ram = await sealRam(snapshot.ram);
+    held.push(ram.release);
+    snapshot = { ...snapshot, ram: ram.path };
   } catch (error) {
     if (!(error instanceof TareError)) throw error;
     trouble = error.message;
+    snapshot = undefined;
   }
   return new Provider(image, snapshot, trouble, options, held);
 }

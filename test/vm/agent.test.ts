@@ -61,7 +61,7 @@ for (const build of BUILDS) {
       const pid = join(folder, 'pid');
       const lasting = requests.exec(agent.link, ['sh', '-c', `echo $$ > ${pid}; exec sleep 1000`], {
         cwd: '/',
-        timeoutMs: 500,
+        timeoutMs: 1500,
       });
       await expect(lasting).rejects.toMatchObject({ code: 'timeout' });
       await gone(Number(readFileSync(pid, 'utf8')));

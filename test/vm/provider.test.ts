@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeSync,
+} from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -81,6 +90,20 @@ describe('a provider', () => {
         .match(/^\s*\w+:/gm)
         ?.map((name) => name.trim()),
     ).toEqual(['lo:']);
+  });
+
+  it('attack 32: keeps the memory that all machines begin with from every QEMU, even one taken over', async () => {
+    const machine = await create();
+    const folder = `/proc/${qemuPid(machine)}/fd`;
+    const ram = readdirSync(folder).find((fd) => readlinkSync(join(folder, fd)).startsWith('/memfd:tare-ram'));
+    expect(ram).toBeDefined();
+    const fd = openSync(join(folder, ram as string), 'r+');
+    try {
+      expect(() => writeSync(fd, 'x', 0)).toThrow(/EPERM/);
+      expect(() => ftruncateSync(fd, 0)).toThrow(/EPERM/);
+    } finally {
+      closeSync(fd);
+    }
   });
 
   it('boots cold when asked, and says so', async () => {

@@ -11,13 +11,22 @@ const LAST_WORDS = 4096;
 export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
+  /** What an error calls it; the program's name unless told. */
+  readonly name?: string;
   /** Called with each line of stderr. */
   readonly onLine?: (line: string) => void;
 }
 
-/** A shell command line (pipes allowed, `pipefail` set), with its arguments as $1, $2 and so on. Returns stdout. */
-export function runShell(script: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
-  return run('bash', ['-c', `set -euo pipefail; ${script}`, 'build', ...args], options);
+/**
+ * A shell command line (pipes allowed, `pipefail` set), with its arguments as $1, $2 and so on. Returns stdout. Where root runs it,
+ * it has a pid namespace of its own, so that nothing it started goes on when this process is killed.
+ */
+export function runShell(script: string, args: readonly string[], more: RunOptions = {}): Promise<string> {
+  const options = { name: 'the build', ...more };
+  const shell = ['bash', '-c', `set -euo pipefail; ${script}`, 'build', ...args];
+  if (process.geteuid?.() !== 0) return run('bash', shell.slice(1), options);
+  const namespace = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc', '--'];
+  return run('setpriv', ['--pdeathsig=KILL', '--', ...namespace, ...shell], options);
 }
 
 /** Runs a program to its end; stdout as text. Throws `not-found` when it is not installed, `no-space` on a full disk. */
@@ -42,7 +51,7 @@ export function run(program: string, args: readonly string[], options: RunOption
     );
     child.on('close', (status, signal) => {
       if (status === 0) resolve(output);
-      else reject(failure(program, status ?? signal, errors));
+      else reject(failure(options.name ?? program, status ?? signal, errors));
     });
   });
 }
