@@ -49,8 +49,10 @@ export type ServerMessage =
   | { type: 'terminal.exited'; terminal: number; status: number }
   | { type: 'attempt'; attempt?: AttemptView }
   | { type: 'solution'; exercise: string; text: string }
+  /** The solution was typed to its end. */
+  | { type: 'solved'; exercise: string }
   | { type: 'progress'; progress: ProgressView }
-  /** Something asked for could not be done: one sentence. */
+  /** Something asked for could not be done: one sentence. With the code `superseded` there is nothing to say. */
   | { type: 'failed'; request?: number; code: string; sentence: string };
 
 /** Reasons for which the server closes the WebSocket; the sentence is in the close frame. */

@@ -53,6 +53,7 @@ it('shows the solution, and types it into a terminal of the page', async () => {
   const { terminal } = await page.next('terminal.opened');
   expect(terminal.title).toBe('Solution');
   await page.next('attempt', ({ attempt }) => attempt?.state === 'done');
+  await page.next('solved');
   expect(page.output.get(terminal.id)).toContain('hostname box');
 });
 
@@ -139,6 +140,21 @@ it('opens only so many terminals', async () => {
   const failed = [await page.next('failed'), await page.next('failed')];
   expect(failed.map(({ request }) => request).sort()).toEqual([3, 4]);
   expect(failed[0]?.sentence).toBe('All 2 terminals are open: close one first.');
+});
+
+it('keeps quiet about what failed only because the learner went on', async () => {
+  await using test = await openLab();
+  const page = await Page.open(test);
+  await page.settle();
+  const { last } = test.provider;
+  last.openTerminal = async () => {
+    await last.ended;
+    throw new Error('the machine has ended');
+  };
+  page.send({ type: 'terminal.open', request: 7, columns: 80, rows: 24 });
+  page.send({ type: 'exercise.start', exercise: 'own-name' });
+  expect(await page.next('failed')).toMatchObject({ request: 7, code: 'superseded' });
+  expect(test.logged).toEqual([]);
 });
 
 it('makes one machine at a time for a session, and closes one that comes too late', async () => {

@@ -3,19 +3,14 @@
  * open. The session outlives the socket by a grace period, so that a reload finds the same machine; what it must never do is
  * hold a machine that nobody uses, or end the server because a machine misbehaved.
  */
-import type { Attempt, TaskState } from '../../runtime/exercise/types.js';
 import { TareError } from '../../runtime/kernel/error.js';
 import type { Machine, MachineEnd, MachineProvider, Terminal } from '../../runtime/vm/machine.js';
-import type { AttemptView, ClientMessage, LimitsView, MachineView, ServerMessage, TaskView } from '../protocol.js';
+import type { ClientMessage, LimitsView, MachineView } from '../protocol.js';
 import { PROTOCOL } from '../protocol.js';
+import { Desk } from './desk.js';
 import type { Library } from './library.js';
 import type { Progress } from './progress.js';
-import { type Outlet, TerminalChannel } from './terminal.js';
-
-/** The page's end of the session. */
-export interface Page extends Outlet {
-  post(message: ServerMessage): void;
-}
+import { type Page, Terminals } from './terminals.js';
 
 export interface SessionContext {
   readonly provider: MachineProvider;
@@ -25,17 +20,18 @@ export interface SessionContext {
   readonly log: (sentence: string) => void;
 }
 
+/** What a learner asks for to go on: a failure of these is always news. */
+const RENEWING: readonly ClientMessage['type'][] = ['chapter.open', 'machine.new', 'exercise.start'];
+
 export class Session {
   #page: Page | undefined;
   #machine: Machine | undefined;
   #machineView: MachineView = { state: 'none' };
-  #attempt: Attempt | undefined;
-  #attemptView: AttemptView | undefined;
-  #chapter = '';
-  readonly #terminals = new Map<number, TerminalChannel>();
-  #opening = 0;
-  #nextTerminal = 1;
+  readonly #desk: Desk;
+  readonly #terminals: Terminals;
   #generation = 0;
+  /** How often machine or attempt were taken away under whatever was going on. */
+  #replaced = 0;
   /** The machine being made, if one is: only one at a time. */
   #working: Promise<void> | undefined;
   #disposed = false;
@@ -44,7 +40,10 @@ export class Session {
   constructor(
     readonly id: string,
     private readonly context: SessionContext,
-  ) {}
+  ) {
+    this.#desk = new Desk(context.library, context.progress, (message) => this.#page?.post(message));
+    this.#terminals = new Terminals(context.limits.terminals, () => this.#page);
+  }
 
   get attached(): boolean {
     return this.#page !== undefined;
@@ -62,17 +61,16 @@ export class Session {
   attach(page: Page): void {
     this.#page = page;
     this.#lastInput = Date.now();
-    const terminals = [...this.#terminals.values()];
     page.post({
       type: 'welcome',
       protocol: PROTOCOL,
       limits: this.context.limits,
       machine: this.#machineView,
-      terminals: terminals.map(({ id, title }) => ({ id, title })),
-      attempt: this.#attemptView,
+      terminals: this.#terminals.views,
+      attempt: this.#desk.view,
       progress: this.context.progress.view,
     });
-    for (const terminal of terminals) terminal.replay(page);
+    for (const terminal of this.#terminals.all) terminal.replay(page);
   }
 
   detach(page: Page): void {
@@ -87,16 +85,19 @@ export class Session {
 
   /** The socket has taken what it was given. */
   drained(): void {
-    for (const terminal of this.#terminals.values()) terminal.relieve();
+    for (const terminal of this.#terminals.all) terminal.relieve();
   }
 
   /** Does what the page asks; failures become a `failed` message, never an exception. */
   async handle(message: ClientMessage): Promise<void> {
     if (message.type !== 'terminal.ack') this.#lastInput = Date.now();
+    const replaced = this.#replaced;
     try {
       await this.#act(message);
     } catch (error) {
-      const { code, sentence } = this.#explain(error);
+      // What failed because the learner has gone on to another machine meanwhile is no news to him.
+      const superseded = this.#replaced !== replaced && !RENEWING.includes(message.type);
+      const { code, sentence } = superseded ? { code: 'superseded', sentence: '' } : this.#explain(error);
       this.#page?.post({ type: 'failed', request: 'request' in message ? message.request : undefined, code, sentence });
     }
   }
@@ -131,7 +132,7 @@ export class Session {
       case 'machine.new':
         return this.#renew();
       case 'terminal.open':
-        await this.#addTerminal(message, `Terminal ${this.#terminals.size + 1}`, message.request);
+        await this.#openTerminal(message, undefined, message.request);
         return;
       case 'terminal.resize':
         return this.#terminals.get(message.terminal)?.resize(message.columns, message.rows);
@@ -142,9 +143,9 @@ export class Session {
       case 'exercise.start':
         return this.#renew(message.exercise);
       case 'exercise.check':
-        return this.#report(await this.#running().check());
+        return this.#desk.check();
       case 'exercise.solution': {
-        const attempt = this.#running();
+        const { attempt } = this.#desk;
         this.#page?.post({ type: 'solution', exercise: attempt.exercise.id, text: await attempt.solution() });
         return;
       }
@@ -155,9 +156,8 @@ export class Session {
 
   async #openChapter(id: string): Promise<void> {
     await this.#findChapter(id);
-    this.#chapter = id;
     this.context.progress.openChapter(id);
-    if (this.#attemptView && this.#attemptView.chapter !== id) this.#endAttempt();
+    if (this.#desk.view && this.#desk.view.chapter !== id) this.#clearDesk();
     // After a machine has ended the page offers a new one: opening a chapter is taking the offer.
     if (!this.#machine && !this.#working) await this.#renew();
   }
@@ -191,24 +191,16 @@ export class Session {
     const old = this.#machine;
     this.#drop();
     this.#show({ state: 'starting', sentence: 'The machine is starting.' });
-    if (chapter && exercise) {
-      this.#showAttempt({
-        exercise: exercise.id,
-        chapter: chapter.id,
-        state: 'preparing',
-        text: exercise.text,
-        tasks: [],
-      });
-    }
-    await old?.close();
+    if (chapter && exercise) this.#desk.prepare(exercise, chapter.id);
 
     let machine: Machine;
     try {
+      await old?.close();
       machine = await this.context.provider.create({
         onProgress: (text) => this.#show({ state: 'starting', sentence: asSentence(text) }),
       });
     } catch (error) {
-      this.#showAttempt(undefined);
+      this.#clearDesk();
       this.#show({ state: 'refused', ...this.#explain(error) });
       return;
     }
@@ -219,7 +211,7 @@ export class Session {
 
     if (exercise && chapter) {
       try {
-        await this.#begin(machine, chapter.id, exercise);
+        await this.#desk.begin(exercise, chapter.id, machine, () => this.#machine === machine);
       } catch (error) {
         this.#drop();
         this.#show({ state: 'refused', ...this.#explain(error) });
@@ -236,84 +228,21 @@ export class Session {
     });
   }
 
-  async #begin(machine: Machine, chapter: string, exercise: Attempt['exercise']): Promise<void> {
-    const attempt = await this.context.library.begin(exercise, machine);
-    if (this.#machine !== machine) return attempt.close();
-    this.#attempt = attempt;
-    const tasks = this.#withPrompts(exercise.tasks.map(({ id }) => ({ id, state: 'waiting' })));
-    this.#showAttempt({ exercise: exercise.id, chapter, state: 'running', text: attempt.text, tasks });
-    attempt.watch((tasks) => {
-      if (this.#attempt === attempt) this.#report(tasks);
-    });
-    // The watch tells of changes only.
-    this.#report(await attempt.check());
-  }
-
-  #report(tasks: readonly TaskState[]): void {
-    const view = this.#attemptView;
-    if (!this.#attempt || !view) return;
-    const done = tasks.filter(({ state }) => state === 'done').map(({ id }) => id);
-    const all = tasks.length > 0 && done.length === tasks.length;
-    this.context.progress.recordTasks(view.exercise, done, all);
-    // Once all was done the explanation stays, whatever the learner tries next in the machine.
-    const finished = all || view.state === 'done';
-    const { exercise, vars } = this.#attempt;
-    this.#showAttempt({
-      ...view,
-      state: finished ? 'done' : 'running',
-      tasks: this.#withPrompts(tasks),
-      explanation: finished ? this.context.library.fill(exercise.explanation, vars) : undefined,
-    });
-  }
-
-  #withPrompts(tasks: readonly TaskState[]): TaskView[] {
-    const attempt = this.#running();
-    return tasks.map((task) => {
-      const prompt = attempt.exercise.tasks.find(({ id }) => id === task.id)?.prompt ?? '';
-      return { ...task, prompt: this.context.library.fill(prompt, attempt.vars) };
-    });
-  }
-
-  async #addTerminal(size: { columns: number; rows: number }, title: string, request?: number): Promise<Terminal> {
+  /** A terminal in the machine that there is now. */
+  #openTerminal(size: { columns: number; rows: number }, title?: string, request?: number): Promise<Terminal> {
     const machine = this.#machine;
     if (!machine || this.#machineView.state !== 'ready') {
       throw new TareError('machine', 'There is no machine to open a terminal in.');
     }
-    const { terminals } = this.context.limits;
-    if (this.#terminals.size + this.#opening >= terminals) {
-      throw new TareError('busy', `All ${terminals} terminals are open: close one first.`);
-    }
-    this.#opening += 1;
-    try {
-      const terminal = await machine.openTerminal(size);
-      if (this.#machine !== machine) {
-        terminal.close();
-        throw new TareError('machine', 'The machine went away.');
-      }
-      const id = this.#nextTerminal++;
-      this.#page?.post({ type: 'terminal.opened', request, terminal: { id, title } });
-      this.#terminals.set(id, new TerminalChannel(id, title, terminal, () => this.#page));
-      void terminal.exited.then((status) => this.#terminalEnded(id, status));
-      return terminal;
-    } finally {
-      this.#opening -= 1;
-    }
-  }
-
-  #terminalEnded(id: number, status: number): void {
-    if (this.#terminals.delete(id)) this.#page?.post({ type: 'terminal.exited', terminal: id, status });
+    return this.#terminals.open(machine, size, title, request);
   }
 
   /** Types the solution into a new terminal of the page, for all to see. */
   async #solve(size: { columns: number; rows: number }): Promise<void> {
-    const attempt = this.#running();
-    await attempt.solve(await this.#addTerminal(size, 'Solution'));
-    if (this.#attempt === attempt) this.#report(await attempt.check());
-  }
-
-  #running(): Attempt {
-    if (!this.#attempt) throw new TareError('state', 'No exercise is running: start it first.');
-    return this.#attempt;
+    const { attempt } = this.#desk;
+    await attempt.solve(await this.#openTerminal(size, 'Solution'));
+    await this.#desk.check();
+    this.#page?.post({ type: 'solved', exercise: attempt.exercise.id });
   }
 
   /** The machine ended without being asked to. */
@@ -326,28 +255,19 @@ export class Session {
 
   /** Forgets the machine and what was in it; the caller closes it. */
   #drop(): void {
-    this.#endAttempt();
+    this.#clearDesk();
     this.#machine = undefined;
-    for (const [id, terminal] of this.#terminals) {
-      this.#terminalEnded(id, -1);
-      terminal.close();
-    }
+    this.#terminals.clear();
   }
 
-  #endAttempt(): void {
-    this.#attempt?.close();
-    this.#attempt = undefined;
-    if (this.#attemptView) this.#showAttempt(undefined);
+  #clearDesk(): void {
+    this.#replaced += 1;
+    this.#desk.clear();
   }
 
   #show(machine: MachineView): void {
     this.#machineView = machine;
     this.#page?.post({ type: 'machine', machine });
-  }
-
-  #showAttempt(attempt: AttemptView | undefined): void {
-    this.#attemptView = attempt;
-    this.#page?.post({ type: 'attempt', attempt });
   }
 
   /** What to tell the learner; what is not meant for people goes to the log. */

@@ -5,7 +5,8 @@
  */
 import type { WebSocket } from 'ws';
 import { CLOSE } from '../protocol.js';
-import { type Page, Session, type SessionContext } from './session.js';
+import { Session, type SessionContext } from './session.js';
+import type { Page } from './terminals.js';
 import { Throttle } from './throttle.js';
 import { readFrame, readMessage } from './validate.js';
 

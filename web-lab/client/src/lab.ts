@@ -155,12 +155,16 @@ function receive(message: ServerMessage): void {
     case 'solution':
       lab.set({ solution: message });
       break;
+    case 'solved':
+      lab.set({ solving: false });
+      break;
     case 'progress':
       lab.set({ progress: message.progress });
       break;
     case 'failed':
       if (message.request !== undefined) remove(message.request);
-      lab.set({ failure: message.sentence, solving: false });
+      lab.set({ solving: false });
+      if (message.code !== 'superseded') lab.set({ failure: message.sentence });
       break;
   }
 }
@@ -227,7 +231,7 @@ function attemptChanged(attempt: AttemptView | undefined): void {
   const news = attempt?.tasks.filter(({ id, state }) => state === 'done' && !known.has(id)) ?? [];
   if (news.length > 0) say(`Done: ${news.map(({ prompt }) => prompt).join(' ')}`);
   if (attempt?.state === 'done' && before?.state !== 'done') say('All tasks of this exercise are done.');
-  lab.set({ attempt, solving: lab.get().solving && attempt?.state === 'running' && news.length === 0 });
+  lab.set({ attempt, solving: lab.get().solving && attempt !== undefined });
 }
 
 function say(announcement: string): void {
