@@ -4,6 +4,7 @@
  */
 #include "kinds.h"
 #include "plan.h"
+#include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/sched.h>
@@ -51,6 +52,11 @@ bool plan_check_kind(struct plan *plan, unsigned lane, const struct plan_step *s
         uint64_t size = step->input[1] >> 32;
         return (size % sizeof(struct sock_filter) == 0 && size > 0 && size / sizeof(struct sock_filter) <= BPF_MAXINSNS) ||
                plan_refuse(plan, "the filter is no array of 1 to %d instructions", BPF_MAXINSNS);
+    }
+    case KIND_cgroup_device: {
+        uint64_t size = step->input[1] >> 32;
+        return (size % sizeof(struct bpf_insn) == 0 && size > 0 && size / sizeof(struct bpf_insn) <= BPF_MAXINSNS) ||
+               plan_refuse(plan, "the program is no array of 1 to %d instructions", BPF_MAXINSNS);
     }
     case KIND_netlink:
         return netlink_is_valid(plan_span(plan, step->input[1])) || plan_refuse(plan, "the messages are malformed");

@@ -1,13 +1,15 @@
 /*
- * steps_rights.c: identity and rights: credentials(7), capabilities(7), limits, seccomp(2). The system calls themselves:
+ * steps_rights.c: identity and rights: credentials(7), capabilities(7), limits, seccomp(2), devices. The system calls themselves:
  * the C library's setres*id would signal threads that stage does not have.
  */
 #include "lanes.h"
 #include "steps.h"
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/keyctl.h>
 #include <linux/seccomp.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -108,4 +110,27 @@ int step_seccomp(struct call *call)
     };
     long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
     return flags & SECCOMP_FILTER_FLAG_NEW_LISTENER ? gives(call, result) : done(result);
+}
+
+/* The cgroup keeps the program: it goes with the directory, and the descriptor is not needed again. */
+int step_cgroup_device(struct call *call)
+{
+    struct span code = bytes_at(call, 1);
+    union bpf_attr load, attach;
+    memset(&load, 0, sizeof load); /* all of it: the kernel refuses what it does not know, E2BIG */
+    load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+    load.insn_cnt = (uint32_t)(code.size / sizeof(struct bpf_insn));
+    load.insns = (uint64_t)(uintptr_t)code.at;
+    load.license = (uint64_t)(uintptr_t)"MIT"; /* it calls no helper that asks for the GPL */
+    int program = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load);
+    if (program < 0)
+        return done_by(call, "bpf BPF_PROG_LOAD", -1);
+    memset(&attach, 0, sizeof attach);
+    attach.target_fd = (uint32_t)fd_at(call, 0);
+    attach.attach_bpf_fd = (uint32_t)program;
+    attach.attach_type = BPF_CGROUP_DEVICE;
+    attach.attach_flags = BPF_F_ALLOW_MULTI; /* programs of cgroups below are asked too, as those above are */
+    int error = done_by(call, "bpf BPF_PROG_ATTACH", syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach));
+    close(program);
+    return error;
 }

@@ -76,7 +76,7 @@ function checkRights({ config }: Bundle, features: Features, caller: Caller): vo
 function cgroupOf(
   { config }: Bundle,
   id: string,
-  { cgroups }: Features,
+  { cgroups, deviceProgram }: Features,
   caller: Caller,
   warnings: string[],
 ): CgroupPlan | null {
@@ -85,7 +85,11 @@ function cgroupOf(
   const path = config.linux?.cgroupsPath || `${process.env.TARE_CGROUP_PARENT ?? '/tare'}/${id}`;
   // A user who is not root can neither write device rules nor make devices. What the rules leave, the defaults allow again.
   const rules = caller.uid === 0 && devices.length > 0 ? [...devices, ...DEFAULT_DEVICE_RULES.slice(1)] : [];
-  const plan = planCgroup(cgroups, { path, limits: { memory, pids, cpu, devices: rules } });
+  const plan = planCgroup(cgroups, {
+    path,
+    limits: { memory, pids, cpu, devices: rules },
+    devicePrograms: deviceProgram,
+  });
   for (const { field, why } of plan.unenforced) {
     const sentence = `${field} cannot be enforced here: ${why}`;
     if (!field.startsWith('linux.resources.devices')) throw new TareError('unsupported', sentence, { path: field });

@@ -52,6 +52,8 @@ export interface KernelAnswers {
   readonly release: string;
   readonly cgroups: CgroupHost;
   readonly isRoot: boolean;
+  /** In the first user namespace, where capabilities are those over the machine. */
+  readonly ownsMachine: boolean;
   hasSyscall(number: number): boolean;
   seccompActionAvailable(action: number): boolean;
   landlockAbi(): number;
@@ -133,6 +135,11 @@ export const FEATURES = {
       atLeast(kernel.release, 5, 14) && kernel.cgroups.hierarchies.some(({ version }) => version === 2),
     fallback: 'the cgroup is frozen, and its processes are killed one by one',
   },
+  deviceProgram: {
+    since: [4, 15],
+    probe: (kernel) => atLeast(kernel.release, 4, 15) && kernel.isRoot && kernel.ownsMachine,
+    fallback: 'device rules hold on cgroups of version 1 alone, and the caller is told',
+  },
   seccompErrno: { since: [4, 14], probe: action(0x00050000), fallback: 'required' },
   seccompKillProcess: { since: [4, 14], probe: action(0x80000000), fallback: 'refused where a profile asks for it' },
   seccompLog: { since: [4, 14], probe: action(0x7ffc0000), fallback: 'refused where a profile asks for it' },
@@ -160,6 +167,8 @@ function thisKernel(): KernelAnswers {
     release: release(),
     cgroups: detectCgroups(),
     isRoot: process.geteuid?.() === 0,
+    // user_namespaces(7): only the first maps all ids, each to itself.
+    ownsMachine: /^\s*0\s+0\s+4294967295\s*$/.test(realCgroupFiles.read('/proc/self/uid_map') ?? ''),
     hasSyscall: (number) => native.hasSyscall(number),
     seccompActionAvailable: (value) => native.seccompActionAvailable(value),
     landlockAbi: () => native.landlockAbi(),

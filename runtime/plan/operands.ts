@@ -190,6 +190,12 @@ function checkKind(step: Step): string | undefined {
         ? undefined
         : 'a filter has 1 to 4096 instructions of 8 bytes';
     }
+    case 'cgroup_device': {
+      const bytes = step.inputs.program.length;
+      return bytes > 0 && bytes % 8 === 0 && bytes <= 4096 * 8
+        ? undefined
+        : 'a program has 1 to 4096 instructions of 8 bytes';
+    }
     case 'supervise':
       return step.inputs.pid === 'self' ? 'it supervises no process' : undefined;
     case 'call':

@@ -2,7 +2,7 @@
 import type { Lane, Slot } from './plan.js';
 
 /** SHA-256 of steps.def; a plan carries it, and stage refuses a plan whose hash is another. */
-export const STEPS_HASH = '07549263419f20d638cf957b7673e0c791b27544bc43346350229aed2adb3a87';
+export const STEPS_HASH = '6d39480f8f57d150816cd16add4d0e7222a2772adeba23e2ad9ab2f91ad5cf67';
 
 export interface StepInputs {
   /** openat2(2) */
@@ -117,6 +117,8 @@ export interface StepInputs {
   prlimit: { readonly resource: number | bigint; readonly soft: number | bigint; readonly hard: number | bigint };
   /** seccomp(2) SECCOMP_SET_MODE_FILTER; an array of struct sock_filter */
   seccomp: { readonly flags: number | bigint; readonly filter: Uint8Array };
+  /** bpf(2) BPF_PROG_LOAD of a device program, an array of struct bpf_insn, and BPF_PROG_ATTACH to the cgroup */
+  cgroup_device: { readonly cgroup: Slot<'fd'> | 'cwd' | 'none'; readonly program: Uint8Array };
   /** execve(2) of the first candidate that exists; EACCES wins over ENOENT */
   exec: { readonly candidates: readonly string[]; readonly argv: readonly string[]; readonly env: readonly string[] };
   /** execveat(2) with AT_EMPTY_PATH */
@@ -182,6 +184,7 @@ export interface StepOutputs {
   prctl: Record<never, never>;
   prlimit: Record<never, never>;
   seccomp: { readonly listener: Slot<'fd'> };
+  cgroup_device: Record<never, never>;
   exec: Record<never, never>;
   exec_fd: Record<never, never>;
   exit: Record<never, never>;
@@ -255,6 +258,7 @@ export const STEP_KINDS: readonly KindInfo[] = [
   { kind: 'prctl', inputs: [{ letter: 'i', name: 'option' }, { letter: 'u', name: 'arg2' }, { letter: 'u', name: 'arg3' }, { letter: 'u', name: 'arg4' }, { letter: 'u', name: 'arg5' }], outputs: [], what: "prctl(2)" },
   { kind: 'prlimit', inputs: [{ letter: 'u', name: 'resource' }, { letter: 'u', name: 'soft' }, { letter: 'u', name: 'hard' }], outputs: [], what: "prlimit(2) of the process itself" },
   { kind: 'seccomp', inputs: [{ letter: 'u', name: 'flags' }, { letter: 'b', name: 'filter' }], outputs: [{ letter: 'd', name: 'listener' }], what: "seccomp(2) SECCOMP_SET_MODE_FILTER; an array of struct sock_filter" },
+  { kind: 'cgroup_device', inputs: [{ letter: 'd', name: 'cgroup' }, { letter: 'b', name: 'program' }], outputs: [], what: "bpf(2) BPF_PROG_LOAD of a device program, an array of struct bpf_insn, and BPF_PROG_ATTACH to the cgroup" },
   { kind: 'exec', inputs: [{ letter: 'v', name: 'candidates' }, { letter: 'v', name: 'argv' }, { letter: 'v', name: 'env' }], outputs: [], what: "execve(2) of the first candidate that exists; EACCES wins over ENOENT" },
   { kind: 'exec_fd', inputs: [{ letter: 'd', name: 'fd' }, { letter: 'v', name: 'argv' }, { letter: 'v', name: 'env' }], outputs: [], what: "execveat(2) with AT_EMPTY_PATH" },
   { kind: 'exit', inputs: [{ letter: 'u', name: 'status' }], outputs: [], what: "_exit(2)" },

@@ -83,13 +83,13 @@ function showList(list: readonly string[], options: SymbolOptions): string {
   return `[${shown.map((text) => quote(text, options)).join(', ')}${rest > 0 ? `, ... ${rest} more` : ''}]`;
 }
 
-/** Gids as numbers, a filter by its length, and text where it is text: what is written to files of /proc and /sys. */
+/** Gids as numbers, a BPF program by its length, and text where it is text: what is written to files of /proc and /sys. */
 function showBytes(step: Step, bytes: Uint8Array, options: SymbolOptions): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (step.kind === 'setgroups' && bytes.length % 4 === 0) {
     return `[${Array.from({ length: bytes.length / 4 }, (_, i) => buffer.readUInt32LE(4 * i)).join(', ')}]`;
   }
-  if (step.kind === 'seccomp') return `<${bytes.length / 8} instructions>`;
+  if (step.kind === 'seccomp' || step.kind === 'cgroup_device') return `<${bytes.length / 8} instructions>`;
   const text = buffer.toString('latin1');
   if (bytes.length <= 256 && /^[\t\n\x20-\x7e]*$/.test(text)) return quote(text, options);
   return `<${bytes.length} bytes>`;

@@ -11,6 +11,7 @@ const old: KernelAnswers = {
   release: '4.19.0-26-amd64',
   cgroups: { layout: 'v1', hierarchies: [] },
   isRoot: false,
+  ownsMachine: false,
   hasSyscall: () => false,
   seccompActionAvailable: (action) => action !== 0x7fc00000,
   landlockAbi: () => 0,

@@ -21,6 +21,7 @@ const STRUCTURE = new Set<StepKind>([
   'close',
   'setgroups',
   'seccomp',
+  'cgroup_device',
 ]);
 const FREE = STEP_KINDS.filter((info) => !STRUCTURE.has(info.kind));
 

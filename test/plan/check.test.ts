@@ -348,6 +348,11 @@ describe('checkPlan refuses', () => {
       '1 to 4096 instructions',
       (b) => b.outside.seccomp({ flags: 0, filter: new Uint8Array() }),
     ],
+    [
+      'half an instruction of a device program',
+      '1 to 4096 instructions',
+      (b) => b.outside.cgroup_device({ cgroup: b.given('cgroup'), program: new Uint8Array(12) }),
+    ],
     ['an exit status of 256', 'at most 255', (b) => b.outside.exit({ status: 256 })],
   ])('%s', (_, message, fill) => {
     const bad = plan(fill);

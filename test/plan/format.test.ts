@@ -99,6 +99,10 @@ describe('formatStep shows steps as strace would', () => {
       'seccomp(SECCOMP_FILTER_FLAG_NEW_LISTENER, <2 instructions>) = seccomp',
       (b) => b.outside.seccomp({ flags: 8, filter: new Uint8Array(16) }),
     ],
+    [
+      'cgroup_device(box, <3 instructions>)',
+      (b) => b.outside.cgroup_device({ cgroup: b.fd('box'), program: new Uint8Array(24) }),
+    ],
     ['netlink(NETLINK_ROUTE, <32 bytes>)', (b) => b.outside.netlink({ protocol: 0, messages: new Uint8Array(32) })],
     ['write(tasks, "0\\n")', (b) => b.outside.write({ fd: b.fd('tasks'), data: Buffer.from('0\n') })],
     [

@@ -122,6 +122,9 @@ export function malformed(mark: () => TestStep): Malformed[] {
     ['empty filter', lane(step('seccomp', [0, filter(0)])), /no array of/],
     ['filter of half an instruction', lane(step('seccomp', [0, new Uint8Array(12)])), /no array of/],
     ['filter that is too long', lane(step('seccomp', [0, filter(4097)])), /no array of/],
+    ['empty device program', lane(step('cgroup_device', [NONE, filter(0)])), /no array of/],
+    ['device program of half an instruction', lane(step('cgroup_device', [NONE, new Uint8Array(12)])), /no array of/],
+    ['device program that is too long', lane(step('cgroup_device', [NONE, filter(4097)])), /no array of/],
     ['netlink message that is cut', lane(step('netlink', [0, new Uint8Array(8)])), /malformed/],
     [
       'netlink message without NLM_F_ACK',

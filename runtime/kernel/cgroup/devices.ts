@@ -1,6 +1,7 @@
 /**
- * Which devices a container may open, on the version 1 controller `devices`. Rules apply in order; a new cgroup has its
- * parent's. kernel: Documentation/admin-guide/cgroup-v1/devices.rst; runtime-spec: config-linux.md, Allowed Device list.
+ * Which devices a container may open: the rules, and what they are on the version 1 controller `devices`, where they apply in order
+ * and a new cgroup has its parent's. On version 2 they are a program (device-program.ts). kernel:
+ * Documentation/admin-guide/cgroup-v1/devices.rst; runtime-spec: config-linux.md, Allowed Device list.
  */
 import { TareError } from '../error.js';
 import type { Setting } from './limits.js';
@@ -21,26 +22,58 @@ export const DEFAULT_DEVICE_RULES: readonly DeviceRule[] = [
   { allow: true, type: 'c', major: 136, access: 'rwm' }, // pts/*
 ];
 
-/** Each rule is a line written to `devices.allow` or `devices.deny`. */
-export function deviceSettings(rules: readonly DeviceRule[], field: string): Setting[] {
-  return rules.map((rule, i) => ({
-    controller: 'devices',
-    file: rule.allow ? 'devices.allow' : 'devices.deny',
-    value: ruleLine(rule, `${field}[${i}]`),
-    field: `${field}[${i}]`,
-  }));
+/** A rule whose fields are known to make sense, with the defaults put in. */
+export interface CheckedRule {
+  readonly allow: boolean;
+  readonly type: 'a' | 'b' | 'c';
+  readonly major: number | 'any';
+  readonly minor: number | 'any';
+  /** One to three of the letters rwm. */
+  readonly access: string;
 }
 
-function ruleLine(rule: DeviceRule, path: string): string {
-  const type = rule.type ?? 'a';
-  const access = rule.access ?? 'rwm';
-  if (!['a', 'b', 'c'].includes(type))
+/** Each rule is a line, or two, written to `devices.allow` or `devices.deny`. */
+export function deviceSettings(rules: readonly DeviceRule[], field: string): Setting[] {
+  return rules.flatMap((rule, i) =>
+    ruleLines(checkDeviceRule(rule, `${field}[${i}]`)).map((value) => ({
+      controller: 'devices',
+      file: rule.allow ? 'devices.allow' : 'devices.deny',
+      value,
+      field: `${field}[${i}]`,
+    })),
+  );
+}
+
+/** @throws TareError `config`, with the path of the field that is wrong */
+export function checkDeviceRule(rule: DeviceRule, path: string): CheckedRule {
+  const { type = 'a', access = 'rwm' } = rule;
+  if (type !== 'a' && type !== 'b' && type !== 'c')
     throw new TareError('config', `${path}.type must be a, b or c`, { path: `${path}.type` });
   if (!/^[rwm]{1,3}$/.test(access))
     throw new TareError('config', `${path}.access must be of the letters rwm`, { path: `${path}.access` });
-  return `${type} ${numberOrAny(rule.major)}:${numberOrAny(rule.minor)} ${access}`;
+  const major = numberOrAny(rule.major, MAX_MAJOR, `${path}.major`);
+  const minor = numberOrAny(rule.minor, MAX_MINOR, `${path}.minor`);
+  return { allow: rule.allow, type, major, minor, access };
 }
 
-function numberOrAny(number: number | undefined): string {
-  return number === undefined || number < 0 ? '*' : String(number);
+/** Of a line for type `a` the kernel reads nothing else, and takes it for all devices and accesses: what is less needs a line a type. */
+function ruleLines({ type, major, minor, access }: CheckedRule): string[] {
+  const rest = `${numberText(major)}:${numberText(minor)} ${access}`;
+  const whole = major === 'any' && minor === 'any' && new Set(access).size === 3;
+  return type === 'a' && !whole ? [`b ${rest}`, `c ${rest}`] : [`${type} ${rest}`];
+}
+
+/** What fits a dev_t of the kernel: 12 bits of major, 20 of minor (<linux/kdev_t.h>). */
+const MAX_MAJOR = 0xfff;
+const MAX_MINOR = 0xfffff;
+
+function numberOrAny(number: number | undefined, max: number, path: string): number | 'any' {
+  if (number === undefined || number === -1) return 'any';
+  if (!Number.isInteger(number) || number < 0 || number > max)
+    throw new TareError('config', `${path} must be a number from 0 to ${max}, or -1 for any`, { path });
+  return number;
+}
+
+function numberText(number: number | 'any'): string {
+  return number === 'any' ? '*' : String(number);
 }

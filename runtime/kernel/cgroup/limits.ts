@@ -3,6 +3,7 @@
  * and in different units; one table a controller says which. runtime-spec: config-linux.md; kernel: cgroup-v1/*.rst, cgroup-v2.rst.
  */
 import { TareError } from '../error.js';
+import { compileDeviceProgram } from './device-program.js';
 import { deviceSettings } from './devices.js';
 import type { CgroupLimits } from './types.js';
 
@@ -12,12 +13,22 @@ export interface Setting {
   readonly value: string;
   /** The config field: `linux.resources.memory.limit`. */
   readonly field: string;
-  /** The file may be missing on kernels built without the feature; then the field is reported as unenforced. */
-  readonly optional?: boolean;
+  /**
+   * Not every kernel has the file; where it is missing, the field is reported as unenforced. This tells, where no cgroup can be looked
+   * at, whether it will be there: the version that brought it, or another file that there is with it.
+   */
+  readonly optional?: { readonly since: readonly [major: number, minor: number] } | { readonly with: string };
 }
+
+/** Swap is accounted for where there is swap at all (CONFIG_SWAP). */
+const WITH_SWAP = { with: '/proc/swaps' } as const;
+const BURST = { since: [5, 14] } as const;
+const IDLE = { since: [5, 15] } as const;
 
 export interface Realised {
   readonly settings: readonly Setting[];
+  /** Device rules, where they are no settings but a program. */
+  readonly deviceProgram: Uint8Array | undefined;
   readonly unenforced: readonly { readonly field: string; readonly why: string }[];
 }
 
@@ -26,11 +37,13 @@ const BASE = 'linux.resources';
 /**
  * The files to write, in an order that the kernel accepts for a new cgroup.
  * @param versionOf the version of the hierarchy that has a controller (or `cgroup`, the core of version 2); undefined when none has it.
+ *   For `devices`, 2 is where a program can stand in for the controller, which version 2 does not have.
  * @throws TareError `config` for values that contradict each other.
  */
 export function realiseLimits(limits: CgroupLimits, versionOf: (controller: string) => 1 | 2 | undefined): Realised {
   const settings: Setting[] = [];
   const unenforced: { field: string; why: string }[] = [];
+  let deviceProgram: Uint8Array | undefined;
   const add = (controller: string, part: Part, make: (version: 1 | 2) => readonly (Setting | Missing)[]) => {
     if (part === undefined) return;
     const version = versionOf(controller);
@@ -56,11 +69,13 @@ export function realiseLimits(limits: CgroupLimits, versionOf: (controller: stri
     cpusetSettings(cpus, mems),
   );
   if (devices && devices.length > 0) {
-    if (versionOf('devices') === 1) settings.push(...deviceSettings(devices, `${BASE}.devices`));
+    const version = versionOf('devices');
+    if (version === 1) settings.push(...deviceSettings(devices, `${BASE}.devices`));
+    else if (version === 2) deviceProgram = compileDeviceProgram(devices, `${BASE}.devices`);
     else
       unenforced.push({
         field: `${BASE}.devices`,
-        why: 'version 2 has no device controller but a BPF program, which Tare does not load',
+        why: 'no cgroup has the controller devices here, and no program can be loaded in its place (Linux 4.15, as root of the machine)',
       });
   }
   for (const [file, value] of Object.entries(unified ?? {})) {
@@ -69,7 +84,7 @@ export function realiseLimits(limits: CgroupLimits, versionOf: (controller: stri
     if (versionOf(controller) === 2) settings.push({ controller, file, value, field });
     else unenforced.push({ field, why: `no cgroup of version 2 has the controller ${controller} here` });
   }
-  return { settings, unenforced };
+  return { settings, deviceProgram, unenforced };
 }
 
 /**
@@ -101,7 +116,7 @@ type Missing = { readonly field: string; readonly why: string };
 function memorySettings(memory: NonNullable<CgroupLimits['memory']>, version: 1 | 2): (Setting | Missing)[] {
   const { limit, reservation, swap, swappiness, disableOOMKiller } = memory;
   const field = (name: string) => `${BASE}.memory.${name}`;
-  const set = (file: string, name: string, value: string, optional = false): Setting => ({
+  const set = (file: string, name: string, value: string, optional?: Setting['optional']): Setting => ({
     controller: 'memory',
     file: `memory.${file}`,
     value,
@@ -120,7 +135,7 @@ function memorySettings(memory: NonNullable<CgroupLimits['memory']>, version: 1 
   if (version === 1) {
     // Memory first: the sum of memory and swap may not be below it.
     if (limit) list.push(set('limit_in_bytes', 'limit', String(limit)));
-    if (swap) list.push(set('memsw.limit_in_bytes', 'swap', String(swap), true));
+    if (swap) list.push(set('memsw.limit_in_bytes', 'swap', String(swap), WITH_SWAP));
     if (reservation) list.push(set('soft_limit_in_bytes', 'reservation', String(reservation)));
     if (swappiness !== undefined) list.push(set('swappiness', 'swappiness', String(swappiness)));
     if (disableOOMKiller) list.push(set('oom_control', 'disableOOMKiller', '1'));
@@ -128,7 +143,7 @@ function memorySettings(memory: NonNullable<CgroupLimits['memory']>, version: 1 
   }
   if (limit) list.push(set('max', 'limit', maxOr(limit)));
   if (reservation) list.push(set('low', 'reservation', maxOr(reservation)));
-  if (swap) list.push(set('swap.max', 'swap', swapAlone(swap, limit), true));
+  if (swap) list.push(set('swap.max', 'swap', swapAlone(swap, limit), WITH_SWAP));
   if (swappiness !== undefined)
     list.push({ field: field('swappiness'), why: 'version 2 has no swappiness of a cgroup' });
   if (disableOOMKiller)
@@ -156,20 +171,20 @@ function pidsSettings(pids: NonNullable<CgroupLimits['pids']>): Setting[] {
 function cpuSettings(cpu: NonNullable<CgroupLimits['cpu']>, version: 1 | 2): Setting[] {
   const { shares, quota, period, burst, idle } = cpu;
   const list: Setting[] = [];
-  const set = (file: string, name: string, value: string, optional = false) =>
+  const set = (file: string, name: string, value: string, optional?: Setting['optional']) =>
     list.push({ controller: 'cpu', file: `cpu.${file}`, value, field: `${BASE}.cpu.${name}`, optional });
   // An idle group takes no weight (EINVAL), so idle comes last.
   if (version === 1) {
     if (shares) set('shares', 'shares', String(shares));
     if (period) set('cfs_period_us', 'period', String(period));
     if (quota) set('cfs_quota_us', 'quota', String(quota));
-    if (burst !== undefined) set('cfs_burst_us', 'burst', String(burst), true);
+    if (burst !== undefined) set('cfs_burst_us', 'burst', String(burst), BURST);
   } else {
     if (shares) set('weight', 'shares', String(sharesToWeight(shares)));
     if (quota || period) set('max', quota ? 'quota' : 'period', `${maxOr(quota || -1)} ${period || 100000}`);
-    if (burst !== undefined) set('max.burst', 'burst', String(burst), true);
+    if (burst !== undefined) set('max.burst', 'burst', String(burst), BURST);
   }
-  if (idle !== undefined) set('idle', 'idle', String(idle), true);
+  if (idle !== undefined) set('idle', 'idle', String(idle), IDLE);
   return list;
 }
 

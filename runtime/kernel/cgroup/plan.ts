@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { TareError } from '../error.js';
 import { realCgroupFiles } from './detect.js';
 import { realiseLimits, type Setting } from './limits.js';
+import { isOffered } from './offered.js';
 import { checkCgroupPath, directoryIn, pathSteps } from './path.js';
 import type {
   CgroupAction,
@@ -30,12 +31,13 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest, from: Cgrou
   const versionOf = (controller: string): 1 | 2 | undefined => {
     // cgroup.max.depth and its like are the core's, not a controller's.
     if (controller === 'cgroup') return usable.some(({ version }) => version === 2) ? 2 : undefined;
+    if (controller === 'devices' && takesPrograms(host, usable, request)) return 2;
     const hierarchy = usable.find((candidate) => candidate.controllers.includes(controller));
     if (!hierarchy || (hierarchy.version === 2 && whyNotEnabled(hierarchy, path, controller, files, blocked)))
       return undefined;
     return hierarchy.version;
   };
-  const { settings, unenforced } = realiseLimits(request.limits ?? {}, versionOf);
+  const { settings, deviceProgram, unenforced } = realiseLimits(request.limits ?? {}, versionOf);
   const needed = new Set(settings.map((setting) => setting.controller));
   const chosen = usable.filter((hierarchy) => request.hierarchies !== 'needed' || isNeeded(hierarchy, needed, host));
 
@@ -48,9 +50,10 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest, from: Cgrou
     const enabled = hierarchy.version === 2 ? controllersToEnable(hierarchy, request, needed, versionOf) : [];
     actions.push(...directories(hierarchy, path, enabled, mine, files));
     for (const setting of mine) {
-      if (isThere(setting, hierarchy, files)) actions.push(asWrite(setting, hierarchy, path));
+      if (isOffered(setting, hierarchy, path, files)) actions.push(asWrite(setting, hierarchy, path));
       else missing.push({ field: setting.field, why: `this kernel has no ${setting.file}` });
     }
+    if (hierarchy.version === 2 && deviceProgram) actions.push(asProgram(deviceProgram, hierarchy, path));
   }
   const places = chosen.map((hierarchy) => placeIn(hierarchy, path));
   return {
@@ -188,10 +191,23 @@ function placeIn(hierarchy: Hierarchy, path: string): CgroupPlace {
   return { version, controllers, mountPoint, directory: directoryIn(hierarchy, path) };
 }
 
-/** A file that not every kernel has. It is looked for in a cgroup beside the new one: the root of version 2 has no limits. */
-function isThere(setting: Setting, hierarchy: Hierarchy, files: CgroupFiles): boolean {
-  if (!setting.optional || (hierarchy.own === hierarchy.mountPoint && hierarchy.version === 2)) return true;
-  return files.read(join(hierarchy.own, setting.file)) !== undefined;
+/** On a hybrid host too, but only where no version 1 hierarchy has the controller: one of the two is enough. */
+function takesPrograms(host: CgroupHost, usable: readonly Hierarchy[], { devicePrograms }: CgroupRequest): boolean {
+  return (
+    devicePrograms !== false &&
+    usable.some(({ version }) => version === 2) &&
+    !host.hierarchies.some(({ version, controllers }) => version === 1 && controllers.includes('devices'))
+  );
+}
+
+function asProgram(program: Uint8Array, hierarchy: Hierarchy, path: string): CgroupAction {
+  return {
+    do: 'device-program',
+    path: directoryIn(hierarchy, path),
+    program,
+    field: 'linux.resources.devices',
+    why: 'version 2 has no device controller: a program decides which devices may be opened',
+  };
 }
 
 function asWrite(setting: Setting, hierarchy: Hierarchy, path: string): CgroupAction {

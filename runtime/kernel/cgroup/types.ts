@@ -76,6 +76,8 @@ export interface CgroupRequest {
    * (cheaper by 0.02 to 0.06 ms a hierarchy) only where a limit is, and in the version 2 hierarchy.
    */
   readonly hierarchies?: 'all' | 'needed';
+  /** Whether device rules may become a program where there is no version 1 controller for them: `Features.deviceProgram`. */
+  readonly devicePrograms?: boolean;
 }
 
 /** One thing to do, in this order. */
@@ -93,6 +95,15 @@ export type CgroupAction =
       readonly do: 'write';
       readonly path: string;
       readonly value: string;
+      readonly field: string;
+      readonly why: string;
+    }
+  | {
+      /** Loads a program and attaches it to the cgroup: see `compileDeviceProgram`. */
+      readonly do: 'device-program';
+      readonly path: string;
+      /** An array of struct bpf_insn. */
+      readonly program: Uint8Array;
       readonly field: string;
       readonly why: string;
     };

@@ -18,15 +18,17 @@ import {
   setFrozen,
 } from '../../../runtime/kernel/cgroup/index.js';
 import { openFds } from '../support.js';
+import { attachPrograms } from './attach.js';
 
 const host = detectCgroups();
 const SIGKILL_STATUS = [null, 'SIGKILL'];
 
 /** Does what a plan says, and what stage would do for it. */
-function make({ actions }: CgroupPlan): void {
+async function make({ actions }: CgroupPlan): Promise<void> {
   for (const action of actions) {
     if (action.do === 'mkdir') mkdirSync(action.path, { mode: action.mode, recursive: action.shared });
-    else writeFileSync(action.path, action.value);
+    else if (action.do === 'write') writeFileSync(action.path, action.value);
+    else await attachPrograms(action.path, action.program);
   }
 }
 
@@ -49,7 +51,7 @@ async function withCgroup(
   if (plan.places.length === 0) ctx.skip('no cgroup may be made here');
   if (plan.unenforced.length > 0) ctx.skip(`limits cannot be set here: ${plan.unenforced[0]?.why}`);
   try {
-    make(plan);
+    await make(plan);
     await act(plan);
   } finally {
     await killCgroup(plan.places, { waitMs: 30_000 });

@@ -23,9 +23,10 @@ const files = fixture({
 });
 
 function script(plan: CgroupPlan): string {
-  const actions = plan.actions.map((action) =>
-    action.do === 'mkdir' ? `mkdir '${action.path}'` : `printf %s '${action.value}' > '${action.path}'`,
-  );
+  const actions = plan.actions.flatMap((action) => {
+    if (action.do === 'mkdir') return [`mkdir '${action.path}'`];
+    return action.do === 'write' ? [`printf %s '${action.value}' > '${action.path}'`] : [];
+  });
   const written = plan.actions.flatMap((action) => (action.do === 'write' ? [action.path] : []));
   return `#!/bin/sh
 mount -t proc proc /proc && mount -t tmpfs tmpfs /mnt && mkdir /mnt/cg && mount -t cgroup2 cgroup2 /mnt/cg
