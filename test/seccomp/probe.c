@@ -5,6 +5,7 @@
  * does harm, but they may refuse exit: so the child answers through shared memory and ends by a trap.
  *
  *   probe ask FILTER < questions        probe exec FILTER COMMAND ...   runs a command under the filter
+ *   probe call < questions              makes the calls itself, under whatever filter it was started with
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -69,15 +70,30 @@ static long call32(unsigned long nr, const unsigned long *a)
     return (int)result;
 }
 
-static void ask(unsigned abi, unsigned long nr, const unsigned long *args, volatile long *answer)
+static volatile long *shared;
+
+static void print(long result)
 {
-    *answer = 1; /* no system call returns this under a filter that refuses: "return" */
+    if (result < 0 && result >= -4095)
+        printf("errno %ld\n", -result);
+    else
+        printf("return\n");
+}
+
+static void call_here(unsigned abi, unsigned long nr, const unsigned long *args)
+{
+    print(abi == 32 ? call32(nr, args) : call64(nr, args));
+}
+
+static void ask(unsigned abi, unsigned long nr, const unsigned long *args)
+{
+    *shared = 1; /* no system call returns this under a filter that refuses: "return" */
     pid_t child = fork();
     if (child == 0) {
         struct rlimit none = { 0, 0 };
         setrlimit(RLIMIT_CORE, &none);
         install();
-        *answer = abi == 32 ? call32(nr, args) : call64(nr, args);
+        *shared = abi == 32 ? call32(nr, args) : call64(nr, args);
         __builtin_trap();
     }
     int status;
@@ -89,14 +105,25 @@ static void ask(unsigned abi, unsigned long nr, const unsigned long *args, volat
         exit(WEXITSTATUS(status));
     if (WTERMSIG(status) != SIGILL && WTERMSIG(status) != SIGTRAP)
         printf("signal %d\n", WTERMSIG(status));
-    else if (*answer < 0 && *answer >= -4095)
-        printf("errno %ld\n", -*answer);
     else
-        printf("return\n");
+        print(*shared);
+}
+
+static void answer_all(void (*answer)(unsigned, unsigned long, const unsigned long *))
+{
+    unsigned abi;
+    unsigned long nr, a[6];
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    while (scanf("%u %lx %lx %lx %lx %lx %lx %lx", &abi, &nr, a, a + 1, a + 2, a + 3, a + 4, a + 5) == 8)
+        answer(abi, nr, a);
 }
 
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "call") == 0) {
+        answer_all(call_here);
+        return 0;
+    }
     if (argc < 3)
         return 2;
     read_filter(argv[2]);
@@ -106,11 +133,7 @@ int main(int argc, char **argv)
         perror(argv[3]);
         return 127;
     }
-    volatile long *answer = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    unsigned abi;
-    unsigned long nr, a[6];
-    while (scanf("%u %lx %lx %lx %lx %lx %lx %lx", &abi, &nr, a, a + 1, a + 2, a + 3, a + 4, a + 5) == 8)
-        ask(abi, nr, a, answer);
+    shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    answer_all(ask);
     return 0;
 }
