@@ -53,5 +53,18 @@ function asText(facts: ProcessFacts, against: ProcessFacts | undefined): string 
 
 function asJson(facts: ProcessFacts, against: ProcessFacts | undefined): string {
   const compared = against && { pid: against.pid, ...compareNamespaces(facts.namespaces, against.namespaces) };
-  return `${JSON.stringify({ ...facts, containment: containment(facts), ...(compared && { against: compared }) }, null, 2)}\n`;
+  const text = JSON.stringify(
+    { ...facts, containment: containment(facts), ...(compared && { against: compared }) },
+    null,
+    2,
+  );
+  // JSON.stringify leaves the control characters above U+007E, and those that turn text, as they are.
+  return `${text.replace(/[\u007f-\u009f\p{Cf}]/gu, escaped)}\n`;
+}
+
+function escaped(character: string): string {
+  return character
+    .split('')
+    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    .join('');
 }
