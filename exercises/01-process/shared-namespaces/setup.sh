@@ -11,7 +11,7 @@ flags() {
   done
 }
 await() {
-  for i in $(seq 100); do
+  while [ $SECONDS -lt 60 ]; do
     if pgrep -x "$1" >/dev/null; then return 0; fi
     sleep 0.05
   done

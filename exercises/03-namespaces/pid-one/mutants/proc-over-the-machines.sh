@@ -1,3 +1,3 @@
-# refused-by: own-proc fault: proc-hidden
+# refused-by: pid-one fault: proc-hidden
 unshare --pid --fork bash
 mount -t proc proc /proc
