@@ -1,5 +1,5 @@
 /** `tare inspect`, as it is typed. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -44,6 +44,20 @@ test('and so to machines', async (ctx) => {
     against: { different: [] },
   });
   expect(facts.mounts.length).toBeGreaterThan(0);
+});
+
+test('a name that would move the cursor or turn the text is written out, in JSON too', async (ctx) => {
+  const name = 'a\x1b[2J\x9b\u202e';
+  const child = spawn('sleep', ['60'], { argv0: name, stdio: 'ignore' });
+  try {
+    const text = await tare(ctx, [`${child.pid}`]);
+    const json = await tare(ctx, [`${child.pid}`, '--json']);
+    for (const { stdout } of [text, json]) expect(stdout.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+    expect(text.stdout).toContain('a\\x1b[2J\\x9b\\u{202e} 60');
+    expect(JSON.parse(json.stdout).cmdline).toEqual([name, '60']);
+  } finally {
+    child.kill('SIGKILL');
+  }
 });
 
 test.for<[string[], RegExp]>([
