@@ -107,10 +107,11 @@ it('says that a machine was killed, and gives a new one', async () => {
   await prompt(page);
   const before = qemus();
   await page.getByRole('button', { name: 'Fresh machine' }).click();
-  await page.getByRole('heading', { name: 'Starting a machine' }).waitFor({ state: 'hidden' });
+  const started = () => qemus().filter((pid) => !before.includes(pid));
+  await expect.poll(started, { timeout: 20_000 }).toHaveLength(1);
+  await page.locator('.status-bar .light.on').waitFor();
   await prompt(page);
-  const [own] = qemus().filter((pid) => !before.includes(pid));
-  expect(own).toBeDefined();
+  const [own] = started();
   process.kill(Number(own), 'SIGKILL');
   await page.getByRole('heading', { name: 'The machine has ended' }).waitFor();
   await page.getByRole('button', { name: 'Start a new machine' }).click();

@@ -37,6 +37,8 @@ export interface LabState {
   readonly active?: number;
   /** One sentence about something that could not be done, until it is put away. */
   readonly failure?: string;
+  /** Whether terminals keep a copy of their text for screen readers, which costs time. */
+  readonly screenReader: boolean;
   /** Said to screen readers. */
   readonly announcement: string;
 }
@@ -48,6 +50,7 @@ export const lab = new Store<LabState>({
   solving: false,
   progress: { exercises: {}, chapters: {} },
   tabs: [],
+  screenReader: false,
   announcement: '',
 });
 
@@ -112,7 +115,7 @@ export async function openTerminal(): Promise<void> {
   await terminalFont();
   const key = nextKey++;
   const title = `Terminal ${lab.get().tabs.length + 1}`;
-  const terminal = new PageTerminal(title);
+  const terminal = new PageTerminal(title, lab.get().screenReader);
   lab.set({ tabs: [...lab.get().tabs, { key, title, terminal, ended: false }], active: key });
   // Once the pane has drawn it, it has a size, and the program starts with that size.
   requestAnimationFrame(() => {
@@ -125,6 +128,11 @@ export function closeTerminal(key: number): void {
   const tab = lab.get().tabs.find((tab) => tab.key === key);
   if (tab?.id !== undefined) connection.send({ type: 'terminal.close', terminal: tab.id });
   remove(key);
+}
+
+export function supportScreenReader(on: boolean): void {
+  lab.set({ screenReader: on });
+  for (const { terminal } of lab.get().tabs) terminal.screenReader(on);
 }
 
 export const showTerminal = (key: number) => lab.set({ active: key });
@@ -200,7 +208,13 @@ function opened(view: TerminalView, request?: number): void {
   const pending = tabs.find(({ key }) => key === request);
   const tab: Tab = pending
     ? { ...pending, id: view.id }
-    : { key: nextKey++, id: view.id, title: view.title, terminal: new PageTerminal(view.title), ended: false };
+    : {
+        key: nextKey++,
+        id: view.id,
+        title: view.title,
+        terminal: new PageTerminal(view.title, lab.get().screenReader),
+        ended: false,
+      };
   lab.set({
     tabs: pending ? tabs.map((other) => (other === pending ? tab : other)) : [...tabs, tab],
     active: pending ? lab.get().active : tab.key,

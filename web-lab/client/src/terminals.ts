@@ -25,7 +25,7 @@ export class PageTerminal {
   #wire: TerminalWire | undefined;
   #drawn = 0;
 
-  constructor(label: string) {
+  constructor(label: string, screenReader: boolean) {
     this.element.className = 'xterm-host';
     this.#xterm = new Terminal({
       fontFamily: '"JetBrains Mono Variable", ui-monospace, "DejaVu Sans Mono", monospace',
@@ -35,7 +35,7 @@ export class PageTerminal {
       cursorBlink: !matchMedia('(prefers-reduced-motion: reduce)').matches,
       minimumContrastRatio: 4.5,
       theme: THEME,
-      screenReaderMode: false,
+      screenReaderMode: screenReader,
     });
     this.#xterm.loadAddon(this.#fit);
     this.#xterm.attachCustomKeyEventHandler(({ key }) => !PAGE_KEYS.includes(key));
@@ -53,14 +53,6 @@ export class PageTerminal {
 
   get rows(): number {
     return this.#xterm.rows;
-  }
-
-  /** The last lines as text, for tests and for screen readers that ask. */
-  get lastLines(): string {
-    const { buffer } = this.#xterm;
-    const lines: string[] = [];
-    for (let y = 0; y < buffer.active.length; y++) lines.push(buffer.active.getLine(y)?.translateToString(true) ?? '');
-    return lines.join('\n').trimEnd();
   }
 
   /** To be called once the element is in the document. */

@@ -85,7 +85,7 @@ function PaneSwitch({ pane, onChange }: { pane: Pane; onChange: (pane: Pane) => 
     <nav class="pane-switch" aria-label="Lesson or terminal">
       <button type="button" aria-pressed={pane === 'lesson'} onClick={choose('lesson')}>
         <Icon name="book" /> Lesson
-        {attempt && (
+        {attempt && attempt.tasks.length > 0 && (
           <span class="pane-badge">
             {done}/{attempt.tasks.length}
             <span class="visually-hidden"> tasks done</span>
