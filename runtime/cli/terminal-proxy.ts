@@ -2,6 +2,7 @@
  * Between our terminal and the container's: bytes both ways, the window's size, raw mode while it lasts. Ours is put back as
  * it was, whatever happens. pty(7), termios(3).
  */
+import { spawnSync } from 'node:child_process';
 import { writeSync } from 'node:fs';
 import { isatty, ReadStream } from 'node:tty';
 import { native } from '../kernel/addon.js';
@@ -58,7 +59,7 @@ export class TerminalProxy {
     const end = () => {
       if (!this.#master.destroyed) this.#master.write(Buffer.from([END_OF_FILE]));
     };
-    if (raw) stdin.setRawMode(true);
+    if (raw) makeRaw(stdin);
     stdin.on('data', pass);
     stdin.on('end', end);
     this.#undo.push(() => {
@@ -78,6 +79,15 @@ export class TerminalProxy {
     process.on('SIGWINCH', resize);
     this.#undo.push(() => process.off('SIGWINCH', resize));
   }
+}
+
+/**
+ * Node's raw mode still turns each line feed that is written into two characters (ONLCR of termios(3)), which the container's
+ * terminal has done already, or was told not to do. Node puts everything back with its own setRawMode(false).
+ */
+function makeRaw(stdin: typeof process.stdin): void {
+  stdin.setRawMode(true);
+  spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
 }
 
 /** Ctrl-D. */

@@ -42,6 +42,8 @@ interface Owned {
   readonly open: () => void;
 }
 
+const SIGKILL = 9;
+
 export class Container {
   readonly id: ContainerId;
   readonly #directory: StateDirectory;
@@ -159,9 +161,17 @@ export class Container {
     if (status === 'running' && !force) {
       throw new TareError('state', `the container ${this.id} is running: stop it first, or delete it with --force`);
     }
-    if (this.#owned && status !== 'stopped') this.#owned.run.abort();
+    if (this.#owned && status === 'created') this.#owned.run.abort();
+    else if (status !== 'stopped') await this.#killAndWait();
     await undoAll(this.#directory);
     await this.#owned?.run.ended;
+  }
+
+  /** Kills it, and gives its supervisor the time to see that and to write it down. */
+  async #killAndWait(): Promise<void> {
+    const { init, stage } = this.#directory.read();
+    if (isAlive(init)) this.kill(SIGKILL);
+    for (let tries = 0; tries < 200 && isAlive(stage); tries++) await sleep(10);
   }
 
   /** Leaves it to its supervisor: this process may end. @throws TareError `state` before it runs */

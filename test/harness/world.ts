@@ -253,8 +253,11 @@ function processesIn(keeper: number): string[] {
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name) || Number(name) === keeper) continue;
     try {
-      const chain = /^NSpid:\s+(.*)$/m.exec(readFileSync(`/proc/${name}/status`, 'utf8'))?.[1]?.split(/\s+/) ?? [];
+      const status = readFileSync(`/proc/${name}/status`, 'utf8');
+      const chain = /^NSpid:\s+(.*)$/m.exec(status)?.[1]?.split(/\s+/) ?? [];
       if (chain.length < 2) continue;
+      // The keeper reaps nobody: an orphan that has ended stays as its zombie, and is nobody's leak.
+      if (/^State:\s+Z/m.test(status) && new RegExp(`^PPid:\\s+${keeper}$`, 'm').test(status)) continue;
       if (readlinkSync(`/proc/${name}/ns/pid`) === inside || descendsFrom(Number(name), keeper)) {
         found.push(`process ${name} ${readFileSync(`/proc/${name}/comm`, 'utf8').trim()}`);
       }

@@ -1,0 +1,51 @@
+/** A container of a user who is not root. */
+import { chmodSync, chownSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { probeFeatures } from '../../runtime/kernel/features.js';
+import { makeRootfs } from '../harness/rootfs.js';
+import { inWorld, type World } from '../harness/world.js';
+
+const UID = 65534;
+
+function asUser(world: World, args: string[]) {
+  chmodSync(world.folder, 0o755);
+  const state = join(world.folder, 'user-state');
+  mkdirSync(state, { recursive: true, mode: 0o700 });
+  chownSync(state, UID, UID);
+  const words = ['setpriv', `--reuid=${UID}`, `--regid=${UID}`, '--clear-groups', 'tare', ...args];
+  return world.run(words, { env: { TARE_STATE: state, HOME: '/nonexistent' } });
+}
+
+describe.skipIf(!probeFeatures().userNamespaces)('a user who is not root', () => {
+  it('gets the default container, in a user namespace where they are root', () =>
+    inWorld('rootless', async (world) => {
+      const rootfs = makeRootfs(join(world.folder, 'rootfs'));
+      await world.run(['chown', '-R', `${UID}:${UID}`, rootfs]);
+      const script = `id -u; cat /proc/self/uid_map | tr -s ' '; grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status | tr '\\t' ' '
+        echo x > /dev/null && head -c 2 /dev/zero | wc -c; ip -o addr show lo | grep -c 127.0.0.1
+        (echo 1 > /proc/sys/kernel/panic) 2>/dev/null || echo refused; exit 6`;
+      const ran = await asUser(world, ['run', '--rootfs', rootfs, '--', 'sh', '-c', script]);
+      expect(ran.stderr).toBe('');
+      expect(ran.stdout.split('\n').map((line) => line.trim())).toEqual([
+        '0',
+        '0 65534 1',
+        'CapEff: 00000000a80425fb',
+        'NoNewPrivs: 1',
+        'Seccomp: 2',
+        '2',
+        '1',
+        'refused',
+        '',
+      ]);
+      expect(ran.status).toBe(6);
+    }));
+
+  it('is told in one sentence what needs root', () =>
+    inWorld('needsroot', async (world) => {
+      const rootfs = makeRootfs(join(world.folder, 'rootfs'));
+      const ran = await asUser(world, ['run', '--rootfs', rootfs, '--memory', '64m', '--', 'true']);
+      expect(ran.stderr).toMatch(/^tare: linux\.resources\.memory\.limit cannot be enforced here: [^\n]*\n$/);
+      expect(ran.status).toBe(125);
+    }));
+});
