@@ -7,6 +7,7 @@
 #include "stage.h"
 #include <errno.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static void send_report(struct report report, const char *name, int fd);
@@ -46,6 +47,9 @@ static void send_report(struct report report, const char *name, int fd)
     report.name_size = name ? (uint32_t)strlen(name) : 0;
     struct iovec parts[] = { { &report, sizeof report }, { (void *)name, report.name_size } };
     int error = message_send(self.control[self.lane], parts, name ? 2 : 1, &fd, fd >= 0, 0);
+    /* The container's own filter may refuse sendmsg to the lane that loaded it; nearly all allow writev. */
+    if ((error == EPERM || error == ENOSYS) && fd < 0 && writev(self.control[self.lane], parts, name ? 2 : 1) > 0)
+        error = 0;
     if (error != 0 && report.type != REPORT_FAILED && report.type != REPORT_EXITED)
         abandon();
 }

@@ -3,11 +3,13 @@ import { closeSync, existsSync, fstatSync, mkdtempSync, openSync, rmSync, writeF
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { compileSeccomp } from '../../runtime/kernel/seccomp/index.js';
 import { O } from './flags.js';
 import { CWD, NONE, planBytes, shell, step, type TestStep } from './plan-bytes.js';
 import { BUILDS, REPLY, Stage } from './stage.js';
 
 const { EACCES, EEXIST, ENOENT, ENOEXEC, EPERM } = constants.errno;
+const PR_SET_NO_NEW_PRIVS = 38;
 const folder = mkdtempSync(join(tmpdir(), 'tare-run-'));
 afterAll(() => {
   rmSync(folder, { recursive: true });
@@ -145,8 +147,24 @@ describe.each(BUILDS)('%s: the interpreter', (build) => {
       await using stage = start([exec(candidates)]);
       expect(await stage.ended()).toBe(status);
       if (errno !== undefined)
-        expect(await stage.failure()).toEqual({ lane: 0, step: 0, error: errno, name: 'execveat' });
+        expect(await stage.failure()).toEqual({ lane: 0, step: 0, error: errno, name: 'execve' });
     }
+  });
+
+  it('executes, and tells of a failure, under a filter that allows neither execveat nor sendmsg', async () => {
+    const profile = {
+      defaultAction: 'SCMP_ACT_ALLOW',
+      syscalls: [{ names: ['execveat', 'sendmsg', 'mmap'], action: 'SCMP_ACT_ERRNO' }],
+    } as const;
+    const filtered = (candidate: string) => [
+      step('prctl', [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0]),
+      step('seccomp', [0, compileSeccomp(profile).program]),
+      step('exec', [[candidate], ['true'], []]),
+    ];
+    await using found = start(filtered('/bin/busybox'));
+    expect(await found.ended()).toBe(0);
+    await using missing = start(filtered('/none'));
+    expect(await missing.failure()).toEqual({ lane: 0, step: 2, error: ENOENT, name: 'execve' });
   });
 
   it('exec_fd runs a descriptor, with its argv and env and nothing else', async () => {
