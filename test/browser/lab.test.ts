@@ -99,6 +99,13 @@ it('runs a code block in the terminal, and copies one', async () => {
   await block.getByRole('button', { name: 'Copy' }).click();
   await block.getByRole('button', { name: 'Copied' }).waitFor();
   expect(await page.evaluate('navigator.clipboard.readText()')).toBe(code);
+  // The terminals stay when the learner goes to another chapter and back.
+  await page.getByRole('link', { name: 'Chapters', exact: true }).click();
+  await page.getByRole('link', { name: 'A container is a process' }).click();
+  await page.getByRole('heading', { level: 1, name: 'A container is a process' }).waitFor();
+  await shows(page, /elsewhere\s*lab/);
+  await typeLine(page, 'echo same-$((5 + 5))');
+  await shows(page, /same-10/);
 });
 
 it('says that a machine was killed, and gives a new one', async () => {

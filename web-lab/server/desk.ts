@@ -31,7 +31,7 @@ export class Desk {
   /** Sets the exercise up in the machine and watches it; `wanted` says whether it still is when it is set up. */
   async begin(exercise: Exercise, chapter: string, machine: Machine, wanted: () => boolean): Promise<void> {
     const attempt = await this.library.begin(exercise, machine);
-    if (!wanted()) {
+    if (!wanted() || this.#view?.state !== 'preparing') {
       attempt.close();
       return;
     }

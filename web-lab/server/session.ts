@@ -155,11 +155,16 @@ export class Session {
   }
 
   async #openChapter(id: string): Promise<void> {
-    await this.#findChapter(id);
+    // The machine starts while the chapter is looked for: the learner waits for both. After a machine has ended the page
+    // offers a new one, and opening a chapter is taking the offer.
+    const machine = this.#machine || this.#working ? undefined : this.#renew();
+    const chapter = this.#findChapter(id);
+    await Promise.all([machine, chapter.then(() => this.#enterChapter(id))]);
+  }
+
+  #enterChapter(id: string): void {
     this.context.progress.openChapter(id);
     if (this.#desk.view && this.#desk.view.chapter !== id) this.#clearDesk();
-    // After a machine has ended the page offers a new one: opening a chapter is taking the offer.
-    if (!this.#machine && !this.#working) await this.#renew();
   }
 
   async #findChapter(id: string) {
@@ -182,7 +187,7 @@ export class Session {
   }
 
   async #prepare(wanted: string | undefined): Promise<void> {
-    const chapters = await this.context.library.chapters();
+    const chapters = wanted ? await this.context.library.chapters() : [];
     const chapter = chapters.find(({ exercises }) => exercises.some(({ id }) => id === wanted));
     const exercise = chapter?.exercises.find(({ id }) => id === wanted);
     if (wanted && !exercise) throw new TareError('not-found', `There is no exercise “${wanted}”.`);
