@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
@@ -62,7 +63,9 @@ export async function createLab(options: LabOptions): Promise<Lab> {
   const { port } = server.address() as AddressInfo;
   const shown = host.includes(':') ? `[${host}]` : host;
   const loopback = ['127.0.0.1', 'localhost', '::1'];
-  const guard = new Guard([...loopback, host, ...(options.names ?? [])], port, options.token);
+  // An address cannot be rebound as a name can, so where the lab listens on all of them, all of them are its own.
+  const all = ['0.0.0.0', '::'].includes(host) ? ownAddresses() : [];
+  const guard = new Guard([...loopback, host, ...all, ...(options.names ?? [])], port, options.token);
 
   const clientFolder = options.clientFolder ?? join(packageRoot(), 'dist/web-lab/client');
   server.on('request', pages({ guard, library: options.library, progress, clientFolder, log }));
@@ -120,6 +123,10 @@ function refuse(stream: Duplex, { status, sentence }: { status: Refusal['status'
   stream.end(
     `HTTP/1.1 ${status} ${reason}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
+}
+
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address));
 }
 
 async function listen(server: Server, port: number, host: string): Promise<void> {

@@ -12,6 +12,7 @@ import type { Progress } from './progress.js';
 export class Desk {
   #attempt: Attempt | undefined;
   #view: AttemptView | undefined;
+  #checking: Promise<readonly TaskState[]> | undefined;
 
   constructor(
     private readonly library: Library,
@@ -49,14 +50,22 @@ export class Desk {
     return this.#attempt;
   }
 
+  /** Checks now; whoever asks while one is under way gets that one. */
   async check(): Promise<void> {
     const { attempt } = this;
-    this.#report(attempt, await attempt.check());
+    const checking = this.#checking ?? attempt.check();
+    this.#checking = checking;
+    try {
+      this.#report(attempt, await checking);
+    } finally {
+      if (this.#checking === checking) this.#checking = undefined;
+    }
   }
 
   clear(): void {
     this.#attempt?.close();
     this.#attempt = undefined;
+    this.#checking = undefined;
     if (this.#view) this.#show(undefined);
   }
 

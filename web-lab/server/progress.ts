@@ -18,6 +18,8 @@ type Mutable = Omit<z.infer<typeof schema>, 'formatVersion'>;
 export class Progress {
   #state: Mutable;
   #writing: Promise<void> = Promise.resolve();
+  /** A write waits that will see every change so far. */
+  #dirty = false;
   #listeners = new Set<() => void>();
 
   private constructor(
@@ -94,11 +96,14 @@ export class Progress {
 
   #changed(): void {
     for (const listener of this.#listeners) listener();
-    // One write after another; each writes the state as it is then.
+    if (this.#dirty) return;
+    // One write after another; each writes the state as it is then, so that at most one ever waits.
+    this.#dirty = true;
     this.#writing = this.#writing.then(() => this.#write()).catch((error) => this.onWriteError(error));
   }
 
   async #write(): Promise<void> {
+    this.#dirty = false;
     const beside = `${this.file}.new`;
     const handle = await open(beside, 'w', 0o600);
     try {
