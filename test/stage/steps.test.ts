@@ -15,6 +15,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ReadStream } from 'node:tty';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { detectCgroups, removeCgroup } from '../../runtime/kernel/cgroup/index.js';
 import { linkUp } from './container.js';
 import { CLONE, O, PR } from './flags.js';
 import { CWD, NONE, planBytes, shell, step, type TestStep } from './plan-bytes.js';
@@ -203,6 +204,25 @@ describe.each(BUILDS)('%s: steps', (build) => {
     expect(readlinkSync(`/proc/self/fd/${given.fds[0]}`)).toBe('anon_inode:seccomp notify');
     expect(await stage.ended()).toBe(0);
     expect(await fails(step('seccomp', [0, Buffer.alloc(8, 0xff)]))).toMatchObject({ error: EINVAL });
+  });
+
+  it('a device program of a cgroup', async (ctx) => {
+    const unified = detectCgroups().hierarchies.find(({ version }) => version === 2);
+    if (!unified) return ctx.skip('this machine has no cgroups of version 2');
+    const cgroup = mkdtempSync(join(unified.mountPoint, 'tare-steps-'));
+    try {
+      const open = step('openat2', [CWD, cgroup, O.directory, 0, 0], { out: [0] });
+      const line = `echo 0 > ${cgroup}/cgroup.procs; cat < /dev/null || echo refused`;
+      expect(await run([open, shell(line)])).toBe('');
+      const denyAll = Buffer.from('b700000000000000' + '9500000000000000', 'hex'); // r0 = 0; exit
+      expect(await run([open, step('cgroup_device', [0, denyAll]), shell(line)])).toMatch(/not permitted\nrefused$/);
+      const loading = { name: 'bpf BPF_PROG_LOAD', error: EINVAL };
+      expect(await fails(open, step('cgroup_device', [0, Buffer.alloc(8, 0xff)]))).toMatchObject(loading);
+      const attaching = { name: 'bpf BPF_PROG_ATTACH', error: EBADF };
+      expect(await fails(openPath('/'), step('cgroup_device', [0, denyAll]))).toMatchObject(attaching);
+    } finally {
+      await removeCgroup(cgroup, unified.mountPoint, { waitMs: 30_000 });
+    }
   });
 
   it('names of a UTS namespace', async () => {

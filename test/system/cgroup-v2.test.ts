@@ -120,12 +120,4 @@ describe('on version 2 alone', { timeout: 120_000 }, () => {
     ]);
     expect(await cgroupsLeft()).toBe('');
   });
-
-  it('the plan shows the program before there is a process', async () => {
-    const { stdout } = await inMachine('tare plan --bundle /mnt/bundle --json');
-    const { outside } = (JSON.parse(stdout) as { lanes: { outside: { kind: string; field: string }[] } }).lanes;
-    const kinds = outside.map(({ kind }) => kind);
-    expect(kinds.indexOf('cgroup_device')).toBeLessThan(kinds.indexOf('clone'));
-    expect(outside.find(({ kind }) => kind === 'cgroup_device')?.field).toBe('linux.resources.devices');
-  });
 });

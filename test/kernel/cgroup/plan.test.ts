@@ -214,6 +214,69 @@ describe('on version 2', () => {
   });
 });
 
+describe('in the root of version 2, which has no files of limits to look at', () => {
+  const ROOT = {
+    ...V2,
+    '/proc/self/cgroup': '0::/\n',
+    '/proc/sys/kernel/osrelease': '5.14.0-1-amd64\n',
+    '/proc/swaps': 'Filename Type Size Used Priority\n',
+  };
+  const limits: CgroupLimits = { memory: { limit: 1 << 20, swap: 1 << 20 }, cpu: { burst: 1000, idle: 1 } };
+  const missing = (files: Readonly<Record<string, string>>) =>
+    plan(fixture(files), '/tare/x', limits).unenforced.map(({ why }) => why);
+
+  it('the kernel’s version and its other files tell what it offers', () => {
+    expect(missing(ROOT)).toEqual(['this kernel has no cpu.idle']);
+    const { '/proc/swaps': _, ...without } = ROOT;
+    const old = { ...without, '/proc/sys/kernel/osrelease': '4.19.0\n' };
+    expect(missing(old)).toEqual([
+      'this kernel has no memory.swap.max',
+      'this kernel has no cpu.max.burst',
+      'this kernel has no cpu.idle',
+    ]);
+  });
+
+  it('a cgroup on the way tells better, for the controllers that it has', () => {
+    const parent = '/sys/fs/cgroup/tare';
+    const files = { ...ROOT, [`${parent}/cgroup.controllers`]: 'memory pids\n', [`${parent}/memory.max`]: 'max\n' };
+    expect(missing(files)).toEqual(['this kernel has no memory.swap.max', 'this kernel has no cpu.idle']);
+    expect(missing({ ...files, [`${parent}/memory.swap.max`]: 'max\n', [`${parent}/cpu.idle`]: '0\n' })).toEqual([]);
+  });
+});
+
+describe('device rules', () => {
+  const { '/proc/self/mountinfo': mounts, ...more } = HYBRID;
+  const withoutV1Devices = {
+    ...more,
+    '/proc/self/mountinfo': mounts.replace(/^.*\/sys\/fs\/cgroup\/devices .*\n/m, ''),
+  };
+  const programs = (files: CgroupFiles, devicePrograms?: boolean) => {
+    const request = { path: '/x', limits: { devices: DEFAULT_DEVICE_RULES }, devicePrograms };
+    const { actions, unenforced } = planCgroup(detectCgroups(files), request, files);
+    return {
+      programs: actions.filter((action) => action.do === 'device-program').map(({ path }) => path),
+      unenforced: unenforced.map(({ field }) => field),
+    };
+  };
+
+  it.each([
+    ['are a program on version 2', V2, ['/sys/fs/cgroup/x']],
+    ['are a program on a hybrid host without the controller', withoutV1Devices, ['/sys/fs/cgroup/unified/x']],
+    ['are lines for the controller where there is one', HYBRID, []],
+  ])('%s', (_, files, paths) => {
+    expect(programs(fixture(files))).toEqual({ programs: paths, unenforced: [] });
+  });
+
+  it('are named where no program may be loaded', () => {
+    expect(programs(fixture(V2), false)).toEqual({ programs: [], unenforced: ['linux.resources.devices'] });
+    expect(programs(fixture(V2, ['/sys/fs/cgroup']))).toEqual({
+      programs: [],
+      unenforced: ['linux.resources.devices'],
+    });
+    expect(programs(fixture(V1_NESTED))).toEqual({ programs: [], unenforced: ['linux.resources.devices'] });
+  });
+});
+
 describe('on a hybrid host', () => {
   it('version 1 files are written where they lie, and both versions entered', () => {
     const { actions, ...rest } = plan(fixture(HYBRID), '/tare/x', {
@@ -287,12 +350,16 @@ describe('on a hybrid host', () => {
         { allow: false },
         { allow: true, type: 'c', major: 1, minor: 3, access: 'rw' },
         { allow: true, type: 'b', major: 8 },
+        { allow: true, major: 1, access: 'm' },
       ],
     });
     expect(actions.filter((action) => action.do === 'write').map(show)).toEqual([
       '/sys/fs/cgroup/devices/x/devices.deny=a *:* rwm',
       '/sys/fs/cgroup/devices/x/devices.allow=c 1:3 rw',
       '/sys/fs/cgroup/devices/x/devices.allow=b 8:* rwm',
+      // Not `a 1:* m`: the kernel would allow all of everything.
+      '/sys/fs/cgroup/devices/x/devices.allow=b 1:* m',
+      '/sys/fs/cgroup/devices/x/devices.allow=c 1:* m',
     ]);
   });
 
