@@ -3,7 +3,7 @@
  * CLONE_INTO_CGROUP (version 2), or writes 0 to files that were opened for it (version 1: 0.02-0.06 ms, where moving another
  * pid costs 6-17 ms), and only then unshares its cgroup namespace, whose root is the cgroup it is in. cgroup_namespaces(7).
  */
-import type { CgroupPlan } from '../../kernel/cgroup/index.js';
+import type { CgroupAction, CgroupPlan } from '../../kernel/cgroup/index.js';
 import type { Slot } from '../plan.js';
 import { CLONE_NEWCGROUP, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY, O_WRONLY } from './abi.js';
 import { type Compilation, creates } from './compilation.js';
@@ -19,7 +19,8 @@ export interface CgroupEntrance {
 /** Outside: the cgroup's directories and limits. */
 export function makeCgroup({ builder, cgroup, features }: Compilation): CgroupEntrance {
   if (cgroup === null) return { into: 'none', files: [] };
-  for (const action of cgroup.actions) {
+  let open: Slot<'fd'> | undefined;
+  cgroup.actions.forEach((action, i) => {
     const outside = builder.outside.for(action.field);
     if (action.do === 'mkdir') {
       outside.mkdirat(
@@ -29,19 +30,23 @@ export function makeCgroup({ builder, cgroup, features }: Compilation): CgroupEn
     } else if (action.do === 'device-program') {
       const directory = outside.openat2(
         { dir: 'cwd', path: action.path, flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve: 0 },
-        { as: action.path, why: 'the cgroup that the program is for' },
+        { as: 'cgroup directory', why: 'the cgroup that the program is for' },
       );
       outside.cgroup_device({ cgroup: directory, program: action.program }, action.why);
       outside.close({ fd: directory }, 'the program stays with the cgroup');
-    } else if (action.do === 'write') {
-      const file = outside.openat2(
-        { dir: 'cwd', path: action.path, flags: O_WRONLY | O_CLOEXEC, mode: 0, resolve: 0 },
-        { as: shortName(action.path), why: action.why },
-      );
-      outside.write({ fd: file, data: Buffer.from(action.value) }, `${action.value}: ${action.why}`);
-      outside.close({ fd: file }, 'written');
+    } else {
+      // Several values for one file in a row (device rules) take one open; each write is a value.
+      const isSame = (other: CgroupAction | undefined) => other?.do === 'write' && other.path === action.path;
+      if (!isSame(cgroup.actions[i - 1])) {
+        open = outside.openat2(
+          { dir: 'cwd', path: action.path, flags: O_WRONLY | O_CLOEXEC, mode: 0, resolve: 0 },
+          { as: shortName(action.path), why: action.why },
+        );
+      }
+      if (open) outside.write({ fd: open, data: Buffer.from(action.value) }, `${action.value}: ${action.why}`);
+      if (open && !isSame(cgroup.actions[i + 1])) outside.close({ fd: open }, 'written');
     }
-  }
+  });
   const outside = builder.outside.for('linux.cgroupsPath');
   const useClone = features.cloneIntoCgroup && cgroup.into !== undefined;
   const into = useClone
@@ -74,7 +79,6 @@ function entrances(cgroup: CgroupPlan, useClone: boolean): readonly string[] {
 export function enterCgroup(compilation: Compilation, { files }: CgroupEntrance): void {
   const inside = compilation.builder.inside.for('linux.cgroupsPath');
   for (const fd of files) inside.write({ fd, data: Buffer.from('0') }, 'it enters by itself: 0 means the writer');
-  for (const fd of files) inside.close({ fd }, 'no way back into another cgroup is left open');
   if (creates(compilation, 'cgroup')) {
     compilation.builder.inside
       .for('linux.namespaces')
