@@ -2,28 +2,41 @@
  * An attempt in the foreground: a machine, the exercise in it, and our terminal passed through to a shell there. Between the
  * shell's lines it says when a task is done. It ends when the shell ends, or, without a terminal of ours, on SIGINT or SIGTERM.
  */
-import { type Attempt, type Exercise, fillVars, startAttempt, type TaskState } from '../exercise/index.js';
+import { type Attempt, type Exercise, startAttempt, type TaskState } from '../exercise/index.js';
 import { TareError } from '../kernel/error.js';
 import { createProvider, type Machine, type MachineProvider, type Terminal } from '../vm/index.js';
 import { type Answer, type Request, serveAttempt } from './exercise-socket.js';
-import { formatState, formatTasks, paint } from './exercise-text.js';
+import { fillExercise, formatState, formatTasks, paint, plainText } from './exercise-text.js';
+
+export interface Ended {
+  /** With the attempt's vars filled in. */
+  readonly exercise: Exercise;
+  readonly states: readonly TaskState[];
+}
 
 /** Runs it to its end. Resolves with what became of the tasks; the machine and the socket are gone by then. */
-export async function runAttempt(exercise: Exercise): Promise<readonly TaskState[]> {
+export async function runAttempt(exercise: Exercise): Promise<Ended> {
   const session = new Session(exercise);
   const stopServing = await serveAttempt(exercise.id, (request) => session.answer(request));
   try {
-    await session.begin();
+    const begun = session.begin();
+    begun.catch(() => undefined); // told by the race, or of no interest once the session is over
+    await Promise.race([begun, session.over]);
     await session.over;
-    return session.states;
+    return { exercise: session.filled ?? exercise, states: session.states };
   } finally {
     await stopServing();
     await session.close();
   }
 }
 
+/** They end the session, and with it the machine. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 class Session {
   states: readonly TaskState[] = [];
+  /** The exercise with the vars of the latest attempt. */
+  filled: Exercise | undefined;
   readonly over: Promise<void>;
   #finish: () => void = () => undefined;
   #fail: (error: TareError) => void = () => undefined;
@@ -31,6 +44,8 @@ class Session {
   #machine: Machine | undefined;
   #attempt: Attempt | undefined;
   #terminal: Terminal | undefined;
+  #closed = false;
+  #attached = false;
   readonly #undo: (() => void)[] = [];
 
   constructor(private readonly exercise: Exercise) {
@@ -39,27 +54,37 @@ class Session {
       this.#fail = reject;
     });
     this.over.catch(() => undefined); // whoever waits for it is told; before that nobody is
+    const finish = () => this.#finish();
+    for (const signal of SIGNALS) process.on(signal, finish);
+    this.#undo.push(() => {
+      for (const signal of SIGNALS) process.off(signal, finish);
+    });
   }
 
   async begin(): Promise<void> {
-    this.#provider ??= await createProvider({ onProgress: (sentence) => this.#say(paint.dim(sentence)) });
-    const machine = await this.#provider.create();
+    const provider =
+      this.#provider ?? (await createProvider({ onProgress: (sentence) => this.#say(paint.dim(sentence)) }));
+    this.#provider = provider;
+    if (this.#closed) return provider.close(); // somebody had enough while the image was built
+    const machine = await provider.create();
     this.#machine = machine;
     void machine.ended.then(({ message }) => {
       if (this.#machine === machine) this.#fail(new TareError('machine', message));
     });
     const attempt = await startAttempt(this.exercise, machine);
     this.#attempt = attempt;
+    const filled = fillExercise(this.exercise, attempt.vars);
+    this.filled = filled;
     this.states = await attempt.check();
     this.#say(
-      `\n${paint.bold(this.exercise.title)}\n\n${attempt.text}\n\n${formatTasks(this.#filled(attempt), this.states)}\n`,
+      `\n${paint.bold(this.exercise.title)}\n\n${plainText(filled.text)}\n\n${formatTasks(filled, this.states)}\n`,
     );
     if (this.states.every((task) => task.state === 'blocked')) {
       this.#finish();
       return;
     }
     await this.#openTerminal(machine);
-    attempt.watch((states) => this.#report(attempt, states));
+    attempt.watch((states) => this.#report(filled, states));
   }
 
   async answer(request: Request): Promise<Answer> {
@@ -76,6 +101,7 @@ class Session {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     for (const undo of this.#undo.splice(0).reverse()) undo();
     await this.#endMachine();
     await this.#provider?.close();
@@ -90,10 +116,10 @@ class Session {
     await machine?.close();
   }
 
-  #report(attempt: Attempt, states: readonly TaskState[]): void {
+  #report(filled: Exercise, states: readonly TaskState[]): void {
     const before = this.states;
     this.states = states;
-    for (const task of this.#filled(attempt).tasks) {
+    for (const task of filled.tasks) {
       const [was, is] = [before, states].map((list) => list.find((state) => state.id === task.id));
       if (is && was?.state !== is.state && (is.state === 'done' || was?.state === 'done')) {
         this.#say(formatState(is, task.prompt));
@@ -115,21 +141,16 @@ class Session {
         if (!stdout.write(data)) terminal.pause();
       });
     }
-    if (this.#undo.length === 0) this.#attach(interactive);
+    if (interactive && !this.#attached) this.#attach();
   }
 
   /** Once for all machines of the session: what is typed goes to the terminal that is there then. */
-  #attach(interactive: boolean): void {
+  #attach(): void {
+    this.#attached = true;
     const { stdin, stdout } = process;
     const type = (data: Buffer) => this.#terminal?.write(data);
     const resize = () => this.#terminal?.resize(stdout.columns, stdout.rows);
     const resume = () => this.#terminal?.resume();
-    const finish = () => this.#finish();
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, finish);
-    this.#undo.push(() => {
-      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, finish);
-    });
-    if (!interactive) return;
     stdin.setRawMode(true);
     stdin.on('data', type);
     stdout.on('resize', resize);
@@ -141,11 +162,6 @@ class Session {
       stdout.off('resize', resize);
       stdout.off('drain', resume);
     });
-  }
-
-  #filled(attempt: Attempt): Exercise {
-    const tasks = this.exercise.tasks.map((task) => ({ ...task, prompt: fillVars(task.prompt, attempt.vars) }));
-    return { ...this.exercise, tasks };
   }
 
   /** In raw mode a line begins where the last one ended unless it is sent back to the left. */

@@ -1,11 +1,26 @@
 /** How tasks are shown in a terminal: a mark, the prompt, and for one that is open what the kernel says. No colour where nobody looks. */
-import type { Exercise, TaskState } from '../exercise/index.js';
+import { type Exercise, fillVars, type TaskState } from '../exercise/index.js';
 
 const coloured = process.stdout.isTTY && !process.env.NO_COLOR;
 const sgr = (code: number) => (text: string) => (coloured ? `\x1b[${code}m${text}\x1b[0m` : text);
 
 /** SGR attributes (ECMA-48). */
 export const paint = { bold: sgr(1), dim: sgr(2), red: sgr(31), green: sgr(32), yellow: sgr(33) };
+
+/** The exercise with the values of an attempt in its texts. */
+export function fillExercise(exercise: Exercise, vars: Readonly<Record<string, string>>): Exercise {
+  const tasks = exercise.tasks.map((task) => ({ ...task, prompt: fillVars(task.prompt, vars) }));
+  const [text, explanation] = [exercise.text, exercise.explanation].map((part) => fillVars(part, vars)) as [
+    string,
+    string,
+  ];
+  return { ...exercise, tasks, text, explanation };
+}
+
+/** Markdown as a terminal shows it: code blocks indented, the rest as it stands. */
+export function plainText(markdown: string): string {
+  return markdown.replace(/^```[^\n]*\n([\s\S]*?)\n```$/gm, (_, code: string) => code.replace(/^/gm, '    '));
+}
 
 /** All tasks, the hint and the verdict with each that is open. */
 export function formatTasks(exercise: Exercise, states: readonly TaskState[]): string {

@@ -3,20 +3,12 @@
  * it and says when a task is done; `check`, `solve` and `reset` talk to the attempt that runs, from another terminal.
  */
 import { Command } from 'commander';
-import {
-  allDone,
-  type Exercise,
-  fillVars,
-  listChapters,
-  listExercises,
-  loadExercise,
-  proofsOf,
-} from '../exercise/index.js';
+import { allDone, listChapters, listExercises, loadExercise, proofsOf } from '../exercise/index.js';
 import { TareError } from '../kernel/error.js';
 import { createProvider } from '../vm/index.js';
 import { runAttempt } from './exercise-session.js';
-import { askAttempt } from './exercise-socket.js';
-import { formatTask, formatTasks, paint } from './exercise-text.js';
+import { type Answer, askAttempt, type Request } from './exercise-socket.js';
+import { fillExercise, formatTask, formatTasks, paint, plainText } from './exercise-text.js';
 
 export function exerciseCommand(): Command {
   const exercise = new Command('exercise').description('List, start, check and solve exercises').addHelpText(
@@ -65,36 +57,35 @@ async function list({ json }: { json?: boolean }): Promise<void> {
 }
 
 async function start(id: string): Promise<void> {
-  const exercise = await loadExercise(id);
-  const states = await runAttempt(exercise);
+  const { exercise, states } = await runAttempt(await loadExercise(id));
   process.stdout.write(`\n${formatTasks(exercise, states)}\n`);
-  if (allDone(states)) process.stdout.write(`\n${exercise.explanation}\n`);
+  if (allDone(states)) process.stdout.write(`\n${plainText(exercise.explanation)}\n`);
   process.exitCode = allDone(states) ? 0 : 1;
 }
 
 async function check(id?: string): Promise<void> {
-  const answer = await askAttempt(id, 'check');
+  const answer = await ask(id, 'check');
   const exercise = await loadExercise(answer.exercise);
-  process.stdout.write(`${formatTasks(filled(exercise, answer.vars), answer.tasks)}\n`);
+  process.stdout.write(`${formatTasks(fillExercise(exercise, answer.vars), answer.tasks)}\n`);
   process.exitCode = allDone(answer.tasks) ? 0 : 1;
 }
 
 async function solve(id?: string): Promise<void> {
-  const answer = await askAttempt(id, 'solve');
+  const answer = await ask(id, 'solve');
   const exercise = await loadExercise(answer.exercise);
-  process.stdout.write(`${answer.solution ?? ''}\n${formatTasks(filled(exercise, answer.vars), answer.tasks)}\n`);
+  process.stdout.write(`${answer.solution ?? ''}\n${formatTasks(fillExercise(exercise, answer.vars), answer.tasks)}\n`);
   process.exitCode = allDone(answer.tasks) ? 0 : 1;
 }
 
 async function reset(id?: string): Promise<void> {
-  const { exercise } = await askAttempt(id, 'reset');
+  const { exercise } = await ask(id, 'reset');
   process.stdout.write(`${exercise} begins again, in a fresh machine\n`);
 }
 
-/** The exercise with the values of an attempt in its prompts. */
-function filled(exercise: Exercise, vars: Readonly<Record<string, string>>): Exercise {
-  const tasks = exercise.tasks.map((task) => ({ ...task, prompt: fillVars(task.prompt, vars) }));
-  return { ...exercise, tasks };
+/** @throws TareError `not-found` for an id that is none, `state` when there is no such attempt */
+async function ask(id: string | undefined, request: Request): Promise<Answer> {
+  if (id !== undefined) await loadExercise(id);
+  return askAttempt(id, request);
 }
 
 async function prove(id?: string): Promise<void> {

@@ -133,6 +133,19 @@ export async function hold(
   return chosen;
 }
 
+/**
+ * Of the processes that a learner has made, the one that is furthest: the highest score, the newest among equals. A shell in a
+ * shell, or a second try in another terminal, then counts as soon as it is better. The score of one that is gone is the lowest.
+ */
+export async function furthest(
+  candidates: readonly Process[],
+  score: (process: Process) => Promise<number>,
+): Promise<Process | undefined> {
+  const scores = await Promise.all(candidates.map((process) => unlessGone(() => score(process))));
+  const ranked = candidates.map((process, index) => ({ process, score: scores[index] ?? -1 }));
+  return ranked.sort((a, b) => b.score - a.score || b.process.startTime - a.process.startTime)[0]?.process;
+}
+
 /** A fact that is noted at the first run of a check, at the start of the attempt, and found again at later ones. */
 export async function noted<T>(probe: Probe, key: string, read: () => Promise<T>): Promise<T> {
   if (!probe.memory.has(key)) probe.memory.set(key, await read());

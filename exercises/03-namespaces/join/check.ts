@@ -1,5 +1,6 @@
 /** Which process is in which namespace, by inode; and the routes of a network namespace, which show whether lo is up. */
 import {
+  furthest,
   hold,
   machineNamespace,
   namespaceOf,
@@ -82,14 +83,11 @@ async function visitor(probe: Probe, service: Process): Promise<Process | undefi
     namespaceOf(probe.proc, service.pid, 'pid'),
   ]);
   const found: Process[] = [];
-  const deep: Process[] = [];
   for (const process of await strangers(probe)) {
     if ((await namespaceOf(probe.proc, process.pid, 'mnt')) !== mounts) continue;
-    if ((await namespaceOf(probe.proc, process.pid, 'net')) !== net) continue;
-    found.push(process);
-    if ((await namespaceOf(probe.proc, process.pid, 'pid')) === pid) deep.push(process);
+    if ((await namespaceOf(probe.proc, process.pid, 'net')) === net) found.push(process);
   }
-  return hold(probe, 'visitor', () => (deep.length > 0 ? deep : found));
+  return furthest(found, async (process) => ((await namespaceOf(probe.proc, process.pid, 'pid')) === pid ? 1 : 0));
 }
 
 function name(process: Process): string {

@@ -1,7 +1,7 @@
 /** NSpid, the links pid and pid_for_children of /proc/PID/ns, and the proc file system that the process itself sees. */
 
 import {
-  hold,
+  furthest,
   machineNamespace,
   namespaceOf,
   no,
@@ -14,7 +14,7 @@ import {
   yes,
 } from '../../../runtime/exercise/probes.js';
 import type { Checks, Probe, Verdict } from '../../../runtime/exercise/types.js';
-import { cmdline, startTime } from '../../../runtime/inspect/index.js';
+import { cmdline } from '../../../runtime/inspect/index.js';
 
 const checks: Checks = {
   'pid-one': async (probe) => {
@@ -32,10 +32,8 @@ const checks: Checks = {
   'own-proc': async (probe) => {
     const one = await pidOne(probe);
     if (!one) return vanished();
-    // The process's view of /proc, read through its root directory: is its pid 1 the process itself?
+    if (await seesItself(probe, one)) return yes('its /proc/1 is the shell itself');
     const where = `/proc/${one.pid}/root/proc/1/stat`;
-    const seen = (await text(probe.proc, where))?.split(') ').at(-1)?.split(' ')[19];
-    if (Number(seen) === (await startTime(probe.proc, one.pid))) return yes('its /proc/1 is the shell itself');
     return no('machine-proc', 'its /proc/1 is another process than itself', where, 'the shell that is pid 1');
   },
 
@@ -58,12 +56,24 @@ const checks: Checks = {
 };
 export default checks;
 
+/** The first process of another pid namespace; one that sees itself in its /proc, and has the neighbour, if there are several. */
 async function pidOne(probe: Probe): Promise<Process | undefined> {
-  return hold(probe, 'one', async () => {
-    const inside = await outsiders(probe.proc, 'pid');
-    const pids = await Promise.all(inside.map((process) => unlessGone(() => nsPids(probe.proc, process.pid))));
-    return inside.filter((_, index) => pids[index]?.at(-1) === 1);
+  const inside = await outsiders(probe.proc, 'pid');
+  const pids = await Promise.all(inside.map((process) => unlessGone(() => nsPids(probe.proc, process.pid))));
+  const first = inside.filter((_, index) => pids[index]?.at(-1) === 1);
+  const neighbours = await Promise.all(
+    (await sleeping(probe)).map(({ pid }) => unlessGone(() => namespaceOf(probe.proc, pid, 'pid'))),
+  );
+  return furthest(first, async (process) => {
+    const own = neighbours.includes(await namespaceOf(probe.proc, process.pid, 'pid'));
+    return (own ? 1 : 0) + ((await seesItself(probe, process)) ? 1 : 0);
   });
+}
+
+/** The process's view of /proc, read through its root directory: is its pid 1 the process itself? */
+async function seesItself(probe: Probe, { pid, startTime }: Process): Promise<boolean> {
+  const seen = (await text(probe.proc, `/proc/${pid}/root/proc/1/stat`))?.split(') ').at(-1)?.split(' ')[19];
+  return Number(seen) === startTime;
 }
 
 /** The link for children is missing until there is a child, and again when the namespace's pid 1 has died. */

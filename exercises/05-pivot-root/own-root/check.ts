@@ -1,7 +1,8 @@
 /** The process's root directory, whether it is the root of a mount namespace, and the mounts that the process can reach. */
 import {
-  hold,
+  furthest,
   isNamespaceRoot,
+  type MountInfo,
   machineMounts,
   mountAt,
   mountsOf,
@@ -37,8 +38,9 @@ const checks: Checks = {
   'own-proc': async (probe) => {
     const process = await candidate(probe);
     if (!process) return vanished();
-    const mount = mountAt(await mountsOf(probe.proc, process.pid), '/proc');
-    if (mount?.fsType === 'proc') return yes('proc at /proc');
+    const mounts = await mountsOf(probe.proc, process.pid);
+    if (hasProc(mounts)) return yes('proc at /proc');
+    const mount = mountAt(mounts, '/proc');
     const says = mount ? `${mount.fsType} at /proc` : 'no mount at /proc';
     return no('no-proc', says, `/proc/${process.pid}/mountinfo`, 'a mount of type proc at /proc');
   },
@@ -46,11 +48,8 @@ const checks: Checks = {
   'old-root-gone': async (probe) => {
     const process = await candidate(probe);
     if (!process) return vanished();
-    const machine = mountAt(await machineMounts(probe.proc), '/');
     const mounts = await mountsOf(probe.proc, process.pid);
-    const old = mounts.find(
-      (mount) => mount.root === machine?.root && mount.major === machine.major && mount.minor === machine.minor,
-    );
+    const old = await oldRoot(probe.proc, mounts);
     const where = `/proc/${process.pid}/mountinfo`;
     if (!old) return yes(`${mounts.length} mounts, none of them the machine’s root`);
     return no('old-root-visible', `${old.fsType} (the machine’s root) at ${old.mountPoint}`, where, 'no such mount');
@@ -58,19 +57,27 @@ const checks: Checks = {
 };
 export default checks;
 
-/** Of the processes in other mount namespaces, the one that is furthest: own root, then any other root, then none. */
-async function candidate(probe: Probe): Promise<Process | undefined> {
-  return hold(probe, 'shell', async () => {
-    const inside = await outsiders(probe.proc, 'mnt');
-    const ranks = await Promise.all(inside.map((process) => unlessGone(() => rank(probe.proc, process))));
-    const best = Math.max(...ranks.map((value) => value ?? 0));
-    return inside.filter((_, index) => ranks[index] === best);
+/** Of the processes in other mount namespaces, the one that is furthest: machine's root, another, its namespace's, the box. */
+async function candidate({ proc, vars }: Probe): Promise<Process | undefined> {
+  return furthest(await outsiders(proc, 'mnt'), async ({ pid }) => {
+    if (await sameFile(proc, `/proc/${pid}/root/.`, '/.')) return 0;
+    if (!(await isNamespaceRoot(proc, pid))) return 1;
+    if ((await text(proc, `/proc/${pid}/root/etc/box`)) !== vars.box) return 2;
+    const mounts = await mountsOf(proc, pid);
+    return 3 + (hasProc(mounts) ? 1 : 0) + ((await oldRoot(proc, mounts)) ? 0 : 1);
   });
 }
 
-async function rank(proc: ProcSource, process: Process): Promise<number> {
-  if (await sameFile(proc, `/proc/${process.pid}/root/.`, '/.')) return 0;
-  return (await isNamespaceRoot(proc, process.pid)) ? 2 : 1;
+function hasProc(mounts: readonly MountInfo[]): boolean {
+  return mountAt(mounts, '/proc')?.fsType === 'proc';
+}
+
+/** The mount of the machine's root directory, where it is still there. */
+async function oldRoot(proc: ProcSource, mounts: readonly MountInfo[]): Promise<MountInfo | undefined> {
+  const machine = mountAt(await machineMounts(proc), '/');
+  return mounts.find(
+    (mount) => mount.root === machine?.root && mount.major === machine.major && mount.minor === machine.minor,
+  );
 }
 
 /** Nobody has a mount namespace of his own. Has somebody at least changed his root? */

@@ -1,6 +1,6 @@
 /** The mounts of the learner's shell, and those of the machine compared with what they were at the start. */
 import {
-  hold,
+  furthest,
   type MountInfo,
   machineMounts,
   mountAt,
@@ -72,9 +72,14 @@ async function atStart(probe: Probe): Promise<readonly MountInfo[]> {
   return noted(probe, 'mounts', () => machineMounts(probe.proc));
 }
 
-/** A process in another mount namespace. */
+/** A process in another mount namespace; the one that has more of what is asked, if there are several. */
 async function sandbox(probe: Probe): Promise<Process | undefined> {
-  return hold(probe, 'shell', () => outsiders(probe.proc, 'mnt'));
+  return furthest(await outsiders(probe.proc, 'mnt'), async ({ pid }) => {
+    const mounts = await mountsOf(probe.proc, pid);
+    const readOnly = mountAt(mounts, data(probe))?.options.includes('ro');
+    const hidden = mountAt(mounts, `/srv/${probe.vars.secret}`)?.fsType === 'tmpfs';
+    return (readOnly ? 1 : 0) + (hidden ? 1 : 0);
+  });
 }
 
 function data(probe: Probe): string {
