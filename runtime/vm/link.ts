@@ -10,6 +10,8 @@ import { encodeFrame, encodeOpen, FRAME_VERSION, FRAME_WINDOW, FrameDecoder, Fra
 /** The agent has a table of 128; the rest is for channels whose end is under way. */
 const MAX_CHANNELS = 100;
 const CHUNK = 16384;
+/** More than all windows together: a machine that stopped reading, while somebody (a flood of resizes) goes on writing. */
+const MAX_UNSENT = 32 << 20;
 
 export interface ChannelHandlers {
   started?(pid: number): void;
@@ -77,7 +79,10 @@ export class AgentLink {
   }
 
   send(type: number, flags: number, channel: number, payload?: Uint8Array): void {
-    if (!this.failure) this.stream.write(encodeFrame(type, flags, channel, payload));
+    if (this.failure) return;
+    this.stream.write(encodeFrame(type, flags, channel, payload));
+    if (this.stream.writableLength > MAX_UNSENT)
+      this.fail(new TareError('machine', 'the machine no longer takes what it is sent'));
   }
 
   /** Ends the link: every channel ends, with this as the reason. */

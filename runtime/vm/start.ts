@@ -94,6 +94,7 @@ async function load(control: Qmp, stateFd: number): Promise<void> {
     status = String(data.status);
     return name === 'MIGRATION' && ['completed', 'failed'].includes(status);
   });
+  loaded.catch(() => undefined); // when the command below is refused, that is what is told
   await control.execute('migrate-incoming', { uri: `fd:${stateFd}` });
   await loaded;
   if (status !== 'completed') throw new TareError('machine', 'QEMU could not load the snapshot');

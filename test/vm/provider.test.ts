@@ -7,13 +7,16 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createProvider, type Machine, type MachineProvider } from '../../runtime/vm/index.js';
-import { runningFolder, sweepRecords } from '../../runtime/vm/process-record.js';
+import { lastAnswer } from '../../runtime/vm/accel.js';
+import { createProvider, type Machine, type MachineProvider, prepareImage } from '../../runtime/vm/index.js';
+import { listRecords, runningFolder, sweepRecords } from '../../runtime/vm/process-record.js';
+import { bootCold } from '../../runtime/vm/start.js';
 
 let provider: MachineProvider;
 let greedy: MachineProvider;
@@ -140,6 +143,24 @@ describe('a provider', () => {
     await machine.close();
     expect((await machine.ended).reason).toBe('closed');
     expect([existsSync(`/proc/${pid}`), existsSync(join(runningFolder(), machine.id))]).toEqual([false, false]);
+  });
+});
+
+describe('a start that fails', () => {
+  it('says why in one sentence, and leaves nothing', async (ctx) => {
+    if (process.geteuid?.() !== 0 || (statSync('/dev/kvm', { throwIfNoEntry: false })?.gid ?? 0) !== 0)
+      return ctx.skip('here KVM may work, and this start with it');
+    const before = await listRecords();
+    const start = bootCold(await prepareImage(), { accelerator: 'kvm', memoryMiB: 256, tscKhz: 0, uid: 0x7fff0000 });
+    await expect(start).rejects.toMatchObject({
+      code: 'machine',
+      message: expect.stringMatching(/^[^\n]*KVM[^\n]*$/i),
+    });
+    const left = (await listRecords()).filter(
+      ({ id, owner }) => owner.pid === process.pid && !before.some((known) => known.id === id),
+    );
+    expect(left).toEqual([]);
+    expect((await lastAnswer())?.accelerator).toMatch(/^(tcg|kvm)$/);
   });
 });
 

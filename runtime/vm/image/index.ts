@@ -29,8 +29,7 @@ const TARE_LAYER_BYTES = 400 << 20;
 export async function prepareImage(options: { onProgress?: Progress } = {}): Promise<Image> {
   const onProgress = options.onProgress ?? (() => undefined);
   checkPrograms();
-  const files = await listFiles();
-  const { suite } = await hostApt();
+  const [files, { suite }] = await Promise.all([listFiles(), hostApt()]);
   const ready = await findImage(files, baseKey(suite));
   if (ready) return ready;
   return await withBuildLock(onProgress, async () => {
