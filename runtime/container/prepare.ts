@@ -4,7 +4,7 @@
  */
 import { statSync } from 'node:fs';
 import { DEFAULT_DEVICE_RULES } from '../kernel/cgroup/devices.js';
-import { type CgroupPlan, planCgroup } from '../kernel/cgroup/index.js';
+import { type CgroupPlan, type DeviceRule, planCgroup } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
 import { type Features, probeFeatures } from '../kernel/features.js';
 import type { Bundle } from '../oci/index.js';
@@ -83,8 +83,10 @@ function cgroupOf(
   if (cgroups.layout === 'none') return null;
   const { devices = [], memory, pids, cpu } = config.linux?.resources ?? {};
   const path = config.linux?.cgroupsPath || `${process.env.TARE_CGROUP_PARENT ?? '/tare'}/${id}`;
-  // A user who is not root can neither write device rules nor make devices. What the rules leave, the defaults allow again.
-  const rules = caller.uid === 0 && devices.length > 0 ? [...devices, ...DEFAULT_DEVICE_RULES.slice(1)] : [];
+  // Nothing is allowed that neither the bundle nor the defaults allow; the defaults come last, since a container needs them.
+  // A user who is not root can neither write device rules nor make devices.
+  const [denyAll, ...defaults] = DEFAULT_DEVICE_RULES as readonly [DeviceRule, ...DeviceRule[]];
+  const rules = caller.uid === 0 ? [denyAll, ...devices, ...defaults] : [];
   const plan = planCgroup(cgroups, {
     path,
     limits: { memory, pids, cpu, devices: rules },
