@@ -29,5 +29,8 @@ export async function bench(): Promise<string> {
 /** Private_Clean and Private_Dirty of all mappings, in KB. proc_pid_smaps(5). */
 function privateMemory(pid: number): number {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  return [...text.matchAll(/^Private_(?:Clean|Dirty):\s+(\d+) kB$/gm)].reduce((sum, match) => sum + Number(match[1]), 0);
+  return [...text.matchAll(/^Private_(?:Clean|Dirty):\s+(\d+) kB$/gm)].reduce(
+    (sum, match) => sum + Number(match[1]),
+    0,
+  );
 }
