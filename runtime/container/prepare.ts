@@ -86,7 +86,8 @@ function cgroupOf(
   // Nothing is allowed that neither the bundle nor the defaults allow; the defaults come last, since a container needs them.
   // A user who is not root can neither write device rules nor make devices.
   const [denyAll, ...defaults] = DEFAULT_DEVICE_RULES as readonly [DeviceRule, ...DeviceRule[]];
-  const rules = caller.uid === 0 ? [denyAll, ...devices, ...defaults] : [];
+  const asked = devices.map((rule, i) => ({ ...rule, field: `linux.resources.devices[${i}]` }));
+  const rules = caller.uid === 0 ? [denyAll, ...asked, ...defaults] : [];
   const plan = planCgroup(cgroups, {
     path,
     limits: { memory, pids, cpu, devices: rules },

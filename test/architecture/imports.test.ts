@@ -40,7 +40,9 @@ describe('imports', () => {
     const others = files.filter((file) => !file.startsWith(join(root, 'runtime/kernel')));
     expect(
       others
-        .filter((file) => /tare\.node|process\.dlopen/.test(readFileSync(file, 'utf8')))
+        .filter((file) =>
+          /nativeFile\('tare\.node'\)|process\.dlopen|require\([^)]*\.node/.test(readFileSync(file, 'utf8')),
+        )
         .map((file) => relative(root, file)),
     ).toEqual([]);
   });

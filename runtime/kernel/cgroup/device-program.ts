@@ -4,7 +4,7 @@
  * 0 is EPERM. kernel: Documentation/admin-guide/cgroup-v2.rst, "Device controller"; struct bpf_cgroup_dev_ctx of <linux/bpf.h>.
  */
 import { TareError } from '../error.js';
-import { type CheckedRule, checkDeviceRule } from './devices.js';
+import { type CheckedRule, checkDeviceRules } from './devices.js';
 import { Assembler, JUMP_ANY_BIT, JUMP_EQUAL, JUMP_NOT_EQUAL, Label, MAX_INSTRUCTIONS } from './ebpf.js';
 import type { DeviceRule } from './types.js';
 
@@ -47,7 +47,7 @@ export function compileDeviceProgram(rules: readonly DeviceRule[], field: string
   const denied = { label: new Label(), answer: 0 };
   readContext(program);
   let otherwise = allowed;
-  for (const rule of rules.map((one, i) => checkDeviceRule(one, `${field}[${i}]`)).reverse()) {
+  for (const rule of checkDeviceRules(rules, field).reverse()) {
     if (matchesAll(rule)) {
       otherwise = rule.allow ? allowed : denied;
       break; // the rules before it have no say

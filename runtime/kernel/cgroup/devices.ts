@@ -7,19 +7,21 @@ import { TareError } from '../error.js';
 import type { Setting } from './limits.js';
 import type { DeviceRule } from './types.js';
 
+const BY_DEFAULT = 'default';
+
 /** What every container may use: the devices that the specification demands, terminals, and nodes that it cannot open. */
 export const DEFAULT_DEVICE_RULES: readonly DeviceRule[] = [
-  { allow: false },
-  { allow: true, type: 'c', access: 'm' },
-  { allow: true, type: 'b', access: 'm' },
-  { allow: true, type: 'c', major: 1, minor: 3, access: 'rwm' }, // null
-  { allow: true, type: 'c', major: 1, minor: 5, access: 'rwm' }, // zero
-  { allow: true, type: 'c', major: 1, minor: 7, access: 'rwm' }, // full
-  { allow: true, type: 'c', major: 1, minor: 8, access: 'rwm' }, // random
-  { allow: true, type: 'c', major: 1, minor: 9, access: 'rwm' }, // urandom
-  { allow: true, type: 'c', major: 5, minor: 0, access: 'rwm' }, // tty
-  { allow: true, type: 'c', major: 5, minor: 2, access: 'rwm' }, // ptmx
-  { allow: true, type: 'c', major: 136, access: 'rwm' }, // pts/*
+  { allow: false, field: BY_DEFAULT },
+  { allow: true, type: 'c', access: 'm', field: BY_DEFAULT },
+  { allow: true, type: 'b', access: 'm', field: BY_DEFAULT },
+  { allow: true, type: 'c', major: 1, minor: 3, access: 'rwm', field: BY_DEFAULT }, // null
+  { allow: true, type: 'c', major: 1, minor: 5, access: 'rwm', field: BY_DEFAULT }, // zero
+  { allow: true, type: 'c', major: 1, minor: 7, access: 'rwm', field: BY_DEFAULT }, // full
+  { allow: true, type: 'c', major: 1, minor: 8, access: 'rwm', field: BY_DEFAULT }, // random
+  { allow: true, type: 'c', major: 1, minor: 9, access: 'rwm', field: BY_DEFAULT }, // urandom
+  { allow: true, type: 'c', major: 5, minor: 0, access: 'rwm', field: BY_DEFAULT }, // tty
+  { allow: true, type: 'c', major: 5, minor: 2, access: 'rwm', field: BY_DEFAULT }, // ptmx
+  { allow: true, type: 'c', major: 136, access: 'rwm', field: BY_DEFAULT }, // pts/*
 ];
 
 /** A rule whose fields are known to make sense, with the defaults put in. */
@@ -32,20 +34,32 @@ export interface CheckedRule {
   readonly access: string;
 }
 
-/** Each rule is a line, or two, written to `devices.allow` or `devices.deny`. */
+/**
+ * Each rule is a line, or two, written to `devices.allow` or `devices.deny`. A rule about all devices undoes what came
+ * before it, so that is checked and not written.
+ */
 export function deviceSettings(rules: readonly DeviceRule[], field: string): Setting[] {
-  return rules.flatMap((rule, i) =>
-    ruleLines(checkDeviceRule(rule, `${field}[${i}]`)).map((value) => ({
+  const checked = checkDeviceRules(rules, field);
+  const last = checked.findLastIndex(isAboutAll);
+  return checked.slice(Math.max(last, 0)).flatMap((rule) =>
+    ruleLines(rule).map((value) => ({
       controller: 'devices',
       file: rule.allow ? 'devices.allow' : 'devices.deny',
       value,
-      field: `${field}[${i}]`,
+      field: rule.field,
     })),
   );
 }
 
 /** @throws TareError `config`, with the path of the field that is wrong */
-export function checkDeviceRule(rule: DeviceRule, path: string): CheckedRule {
+export function checkDeviceRules(rules: readonly DeviceRule[], field: string): (CheckedRule & { field: string })[] {
+  return rules.map((rule, i) => {
+    const path = rule.field ?? `${field}[${i}]`;
+    return { ...checkDeviceRule(rule, path), field: path };
+  });
+}
+
+function checkDeviceRule(rule: DeviceRule, path: string): CheckedRule {
   const { type = 'a', access = 'rwm' } = rule;
   if (type !== 'a' && type !== 'b' && type !== 'c')
     throw new TareError('config', `${path}.type must be a, b or c`, { path: `${path}.type` });
@@ -59,8 +73,12 @@ export function checkDeviceRule(rule: DeviceRule, path: string): CheckedRule {
 /** Of a line for type `a` the kernel reads nothing else, and takes it for all devices and accesses: what is less needs a line a type. */
 function ruleLines({ type, major, minor, access }: CheckedRule): string[] {
   const rest = `${numberText(major)}:${numberText(minor)} ${access}`;
-  const whole = major === 'any' && minor === 'any' && new Set(access).size === 3;
+  const whole = isAboutAll({ type, major, minor, access });
   return type === 'a' && !whole ? [`b ${rest}`, `c ${rest}`] : [`${type} ${rest}`];
+}
+
+function isAboutAll({ type, major, minor, access }: Omit<CheckedRule, 'allow'>): boolean {
+  return type === 'a' && major === 'any' && minor === 'any' && new Set(access).size === 3;
 }
 
 /** What fits a dev_t of the kernel: 12 bits of major, 20 of minor (<linux/kdev_t.h>). */

@@ -65,6 +65,8 @@ export interface DeviceRule {
   readonly minor?: number;
   /** Of the letters `rwm`. */
   readonly access?: string;
+  /** The field of config.json that it is from, where the list holds others too. */
+  readonly field?: string;
 }
 
 export interface CgroupRequest {
