@@ -4,10 +4,14 @@
  */
 
 import { type Change, diffFacts, inspectProcess, localProc, type ProcessFacts } from '../inspect/index.js';
+import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
 import { formatStep, type Lane, type Plan, type RunOptions, type StepAt, type StepOutcome } from '../plan/index.js';
 import { executionOrder, type Ordered } from '../plan/order.js';
 import type { KeyPrompt } from './step-prompt.js';
+
+/** The event of a pidfd whose process has ended. */
+const READABLE = 1;
 
 /** These never come back from the kernel: the next step does not wait for them. */
 const LAST = new Set(['exec', 'exec_fd', 'exit', 'supervise']);
@@ -21,6 +25,7 @@ export class Stepper implements Required<Pick<RunOptions, 'beforeStep' | 'afterS
   #order: Ordered[] = [];
   #cursor = 0;
   #busy = false;
+  #ended = false;
   /** Until which step of the inside lane no key is asked for. */
   #runTo = 0;
 
@@ -35,13 +40,27 @@ export class Stepper implements Required<Pick<RunOptions, 'beforeStep' | 'afterS
   }
 
   watch(lane: Lane, pid: number): void {
+    this.#whenEnded(pid);
     // A new process is compared with the one that it came from: what is new about it are its namespaces.
     this.#processes.set(lane, { pid, facts: this.#processes.get('outside')?.facts });
+  }
+
+  /** A step that failed has ended its lane: the others, which stand before steps whose turn never comes, are let go. */
+  #whenEnded(pid: number): void {
+    const pidfd = native.pidfdOpen(pid);
+    const watcher = native.watch(pidfd, READABLE, () => {
+      watcher.close();
+      native.close(pidfd);
+      this.#ended = true;
+      for (const waiting of this.#waiting.values()) waiting.go();
+    });
+    watcher.unref();
   }
 
   /** A lane stands before a step; the promise resolves when it is this step's turn. */
   readonly beforeStep = (at: StepAt): Promise<void> =>
     new Promise((resolve, reject) => {
+      if (this.#ended) resolve();
       this.#waiting.set(key(at), { go: resolve, stop: reject });
       void this.#advance();
     });

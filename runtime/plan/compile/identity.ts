@@ -3,7 +3,7 @@
  * CAP_SETGID is, then the user, which by itself would take all capabilities (so they are kept over it), then exactly the sets
  * that are asked for. capabilities(7), "Effect of user ID changes on capabilities".
  */
-import { CAPABILITIES } from '../../kernel/capabilities.js';
+import { CAPABILITIES, capabilityNames } from '../../kernel/capabilities.js';
 import type { Capabilities } from '../../oci/index.js';
 import { PR_SET_KEEPCAPS } from './abi.js';
 import { type Compilation, creates } from './compilation.js';
@@ -53,19 +53,18 @@ function capabilitySets(compilation: Compilation, capabilities: Capabilities): M
   const available = creates(compilation, 'user') ? compilation.caller.allCapabilities : compilation.caller.capabilities;
   const mask = (set: keyof Capabilities, within: bigint, why: string): bigint => {
     const asked = (capabilities[set] ?? []).reduce((all, name) => all | bitOf(compilation, set, name), 0n);
-    const missing = asked & ~within;
-    for (let bit = 0; bit < 64; bit++) {
-      if ((missing >> BigInt(bit)) & 1n) {
-        compilation.warnings.push(`process.capabilities.${set}: ${CAPABILITIES[bit]} is left out: ${why}`);
-      }
+    const missing = capabilityNames(asked & ~within);
+    if (missing.length > 0) {
+      const are = missing.length === 1 ? 'is' : 'are';
+      compilation.warnings.push(`process.capabilities.${set}: ${missing.join(', ')} ${are} left out: ${why}`);
     }
     return asked & within;
   };
-  const bounding = mask('bounding', available, 'it is not in the bounding set of the caller');
-  const permitted = mask('permitted', available, 'the caller does not have it');
-  const effective = mask('effective', permitted, 'it is not permitted');
-  const inheritable = mask('inheritable', bounding, 'it is not in the bounding set');
-  const ambient = mask('ambient', permitted & inheritable, 'ambient needs it permitted and inheritable');
+  const bounding = mask('bounding', available, 'not in the bounding set of the caller');
+  const permitted = mask('permitted', available, 'the caller does not have as much');
+  const effective = mask('effective', permitted, 'not permitted');
+  const inheritable = mask('inheritable', bounding, 'not in the bounding set');
+  const ambient = mask('ambient', permitted & inheritable, 'ambient ones must be permitted and inheritable');
   return { bounding, effective, permitted, inheritable, ambient };
 }
 

@@ -1,0 +1,129 @@
+/** `import { Container } from 'tare/container'`: a container as a library makes it. */
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Container, type CreateOptions, defaultConfig } from '../../runtime/container/index.js';
+import { makeRootfs, noRootfs } from '../harness/rootfs.js';
+
+const missing = process.geteuid?.() === 0 ? noRootfs() : 'a container without a user namespace needs root';
+
+describe.skipIf(missing !== undefined)('a container', () => {
+  let folder: string;
+  let rootfs: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tare-life-'));
+    rootfs = makeRootfs(join(folder, 'rootfs'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  let count = 0;
+  const options = (args: string[], change: Partial<CreateOptions> = {}): CreateOptions => ({
+    id: `life-${process.pid}-${count++}`,
+    bundle: { path: folder, rootfs, config: defaultConfig({ rootfs, args, caller: { uid: 0, gid: 0 } }) },
+    stateRoot: join(folder, 'state'),
+    ...change,
+  });
+  const cgroupsOf = (id: string) =>
+    readdirSync('/sys/fs/cgroup').filter((name) => existsSync(`/sys/fs/cgroup/${name}/tare/${id}`));
+
+  it('is created, started, waited for and deleted', async () => {
+    const container = await Container.create(options(['sh', '-c', 'exit 3']));
+    expect(container.state()).toMatchObject({
+      id: container.id,
+      status: 'created',
+      pid: expect.any(Number),
+      bundle: folder,
+    });
+    await container.start();
+    expect(await container.wait()).toEqual({ code: 3 });
+    expect(container.state().status).toBe('stopped');
+    expect(container.state()).not.toHaveProperty('pid');
+    await container.delete();
+    expect(readdirSync(join(folder, 'state'))).toEqual([]);
+    expect(cgroupsOf(container.id)).toEqual([]);
+    expect(() => container.state()).toThrow(expect.objectContaining({ code: 'not-found' }));
+  });
+
+  it('is found by another, who waits for it and reads how it ended', async () => {
+    const container = await Container.create(options(['sleep', '1000']));
+    await container.start();
+    const other = Container.open(container.id, join(folder, 'state'));
+    expect(other.state()).toEqual(container.state());
+    expect(Container.list(join(folder, 'state')).map(({ id }) => id)).toEqual([container.id]);
+    const ended = other.wait();
+    other.kill(9);
+    expect(await ended).toEqual({ code: 137, signal: 9 });
+    expect(await container.wait()).toEqual({ code: 137, signal: 9 });
+    expect(() => other.kill(9)).toThrow(expect.objectContaining({ code: 'state' }));
+    await other.delete();
+    await expect(container.delete()).rejects.toMatchObject({ code: 'not-found' });
+  });
+
+  it('outlives the run of its plan when it is detached', async () => {
+    const container = await Container.create(options(['sh', '-c', 'sleep 0.3; exit 5']));
+    await container.start();
+    container.detach();
+    const other = Container.open(container.id, join(folder, 'state'));
+    expect(await other.wait()).toEqual({ code: 5 });
+    await other.delete();
+  });
+
+  it('is not deleted while it runs, unless by force', async () => {
+    const container = await Container.create(options(['sleep', '1000']));
+    await container.start();
+    await expect(container.start()).rejects.toMatchObject({ code: 'state' });
+    await expect(container.delete()).rejects.toMatchObject({ code: 'state' });
+    await container.delete({ force: true });
+    expect(cgroupsOf(container.id)).toEqual([]);
+    expect(await container.wait()).toEqual({ code: 137, signal: 9 });
+  });
+
+  it('that was never started is deleted, and nobody else can start it', async () => {
+    const container = await Container.create(options(['true']));
+    await expect(Container.open(container.id, join(folder, 'state')).start()).rejects.toMatchObject({ code: 'state' });
+    await container.delete();
+    expect(readdirSync(join(folder, 'state'))).toEqual([]);
+    expect(cgroupsOf(container.id)).toEqual([]);
+  });
+
+  it('that cannot be created leaves nothing', async () => {
+    const bundle = options(['true']).bundle;
+    const config = {
+      ...bundle.config,
+      mounts: [...(bundle.config.mounts ?? []), { destination: '/x', type: 'nosuchfs' }],
+    };
+    const failing = options(['true'], { bundle: { ...bundle, config } });
+    await expect(Container.create(failing)).rejects.toMatchObject({ code: 'plan', path: 'mounts[7]' });
+    expect(readdirSync(join(folder, 'state'))).toEqual([]);
+    expect(cgroupsOf(failing.id)).toEqual([]);
+  });
+
+  it('whose command is not there says so when it is started', async () => {
+    const container = await Container.create(options(['nope']));
+    await expect(container.start()).rejects.toMatchObject({ code: 'command-not-found', exitCode: 127 });
+    await container.delete({ force: true });
+    expect(readdirSync(join(folder, 'state'))).toEqual([]);
+  });
+
+  it('has an id of its own', async () => {
+    const container = await Container.create(options(['true']));
+    await expect(Container.create(options(['true'], { id: container.id }))).rejects.toMatchObject({ code: 'exists' });
+    expect(container.state().status).toBe('created');
+    await container.delete();
+  });
+
+  it('is one of many at once', async () => {
+    const codes = await Promise.all(
+      [1, 2, 3, 4].map(async (code) => {
+        const container = await Container.create(options(['sh', '-c', `exit ${code}`]));
+        await container.start();
+        const { code: ended } = await container.wait();
+        await container.delete();
+        return ended;
+      }),
+    );
+    expect(codes).toEqual([1, 2, 3, 4]);
+    expect(readdirSync(join(folder, 'state'))).toEqual([]);
+  });
+});

@@ -1,0 +1,170 @@
+/** The state directory and its journal, without any container. */
+import { spawn } from 'node:child_process';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { collectGarbage } from '../../runtime/container/index.js';
+import { journal, undoAll } from '../../runtime/container/journal.js';
+import { bootId, identityOf, isAlive, type ProcessIdentity } from '../../runtime/container/process-identity.js';
+import { StateDirectory, type StoredState } from '../../runtime/container/state-directory.js';
+import { containerId } from '../../runtime/oci/index.js';
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'tare-state-'));
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const me = identityOf(process.pid) as ProcessIdentity;
+const nobody: ProcessIdentity = { pid: 2 ** 22 + 1, startTime: '1' };
+const state = (id: string, change: Partial<StoredState> = {}): Omit<StoredState, 'formatVersion'> => ({
+  ociVersion: '1.2.0',
+  id: containerId(id),
+  bundle: '/b',
+  status: 'creating',
+  bootId: bootId(),
+  creator: me,
+  cgroup: [],
+  created: '2026-01-01T00:00:00.000Z',
+  autoRemove: false,
+  ...change,
+});
+async function make(id: string, change: Partial<StoredState> = {}): Promise<StateDirectory> {
+  const { directory, lock } = await StateDirectory.create(root, state(id, change));
+  lock.release();
+  return directory;
+}
+
+describe('a state directory', () => {
+  it('is nobody else’s to read, complete when it appears, and locked', async () => {
+    const { directory, lock } = await StateDirectory.create(root, state('a'));
+    expect(statSync(directory.path).mode & 0o777).toBe(0o700);
+    expect(statSync(join(directory.path, 'state.json')).mode & 0o777).toBe(0o600);
+    expect(directory.read()).toMatchObject({ formatVersion: 1, id: 'a', status: 'creating' });
+    await expect(StateDirectory.open(root, containerId('a')).lock(20)).rejects.toMatchObject({ code: 'busy' });
+    lock.release();
+    (await directory.lock(20)).release();
+    expect(readdirSync(root)).toEqual(['a']);
+  });
+
+  it('is not made twice, nor over anything that is there', async () => {
+    await make('a');
+    await expect(make('a')).rejects.toMatchObject({ code: 'exists', message: 'a container a exists already' });
+    mkdirSync(join(root, 'machines'));
+    await expect(make('machines')).rejects.toMatchObject({ code: 'exists' });
+    expect(readdirSync(root).sort()).toEqual(['a', 'machines']);
+  });
+
+  it('is not found where there is none, or something else', () => {
+    mkdirSync(join(root, 'machines'));
+    for (const id of ['a', 'machines']) {
+      expect(() => StateDirectory.open(root, containerId(id))).toThrow(expect.objectContaining({ code: 'not-found' }));
+    }
+  });
+
+  it('of a newer format, or damaged, is not read', async () => {
+    const directory = await make('a');
+    writeFileSync(join(directory.path, 'state.json'), '{"formatVersion": 2}');
+    expect(() => directory.read()).toThrow(expect.objectContaining({ code: 'state' }));
+    writeFileSync(join(directory.path, 'state.json'), '{"formatV');
+    expect(() => directory.read()).toThrow(expect.objectContaining({ code: 'protocol' }));
+  });
+
+  it('waits for whoever deletes it, and then is not there', async () => {
+    const { directory, lock } = await StateDirectory.create(root, state('a'));
+    const waiting = StateDirectory.open(root, containerId('a')).lock(5000);
+    await undoAll(directory);
+    lock.release();
+    await expect(waiting).rejects.toMatchObject({ code: 'not-found' });
+  });
+
+  it('has the exit status that stage wrote', async () => {
+    const directory = await make('a');
+    expect(directory.readExit()).toBeUndefined();
+    writeFileSync(join(directory.path, 'exit'), '768 1790000000.000000001\n');
+    expect(directory.readExit()).toEqual({ status: 768, at: '1790000000.000000001' });
+  });
+});
+
+describe('the journal', () => {
+  it('ends processes that are still the same, and no others', async () => {
+    const directory = await make('a');
+    const child = spawn('sleep', ['1000']);
+    const identity = identityOf(child.pid as number) as ProcessIdentity;
+    const ended = new Promise((resolve) => child.once('exit', (_, signal) => resolve(signal)));
+    journal(directory, { undo: 'process', process: { ...identity, startTime: '1' } });
+    journal(directory, { undo: 'process', process: nobody });
+    await undoAll(directory);
+    expect(isAlive(identity)).toBe(true);
+
+    const other = await make('b');
+    journal(other, { undo: 'process', process: identity });
+    journal(other, { undo: 'process', process: identity });
+    await undoAll(other);
+    expect(await ended).toBe('SIGKILL');
+    expect(readdirSync(root)).toEqual([]);
+  });
+
+  it('that was being written when its writer died is read as far as it goes', async () => {
+    const directory = await make('a');
+    journal(directory, { undo: 'cgroups', places: [] });
+    appendFileSync(join(directory.path, 'journal'), '{"undo":"proc');
+    await undoAll(directory);
+    expect(existsSync(directory.path)).toBe(false);
+  });
+
+  it('can be replayed again', async () => {
+    const directory = await make('a');
+    const place = { version: 1 as const, controllers: ['x'], mountPoint: root, directory: join(root, 'cgroup') };
+    mkdirSync(place.directory);
+    journal(directory, { undo: 'cgroups', places: [place] });
+    const text = readFileSync(join(directory.path, 'journal'), 'utf8');
+    await undoAll(directory);
+    expect(existsSync(place.directory)).toBe(false);
+    const again = await make('a');
+    writeFileSync(join(again.path, 'journal'), text);
+    await undoAll(again);
+    expect(readdirSync(root)).toEqual([]);
+  });
+});
+
+describe('garbage', () => {
+  it.each<[string, Partial<StoredState>, boolean]>([
+    ['being created by who is gone', { creator: nobody }, true],
+    ['created by who is gone, and never started', { status: 'created', creator: nobody }, true],
+    [
+      'ended, to be removed by who is gone',
+      { status: 'running', creator: nobody, init: nobody, autoRemove: true },
+      true,
+    ],
+    ['ended, to be removed by who is there', { status: 'running', init: nobody, autoRemove: true }, false],
+    ['ended, to be kept', { status: 'running', creator: nobody, init: nobody }, false],
+    ['running, whoever made it', { status: 'running', creator: nobody, init: me, autoRemove: true }, false],
+    ['of an earlier boot, to be removed', { status: 'running', bootId: 'x', init: me, autoRemove: true }, true],
+  ])('a container %s: %o', async (_, change, isGarbage) => {
+    await make('a', change);
+    expect(await collectGarbage(root)).toEqual(isGarbage ? ['a'] : []);
+    expect(existsSync(join(root, 'a'))).toBe(!isGarbage);
+  });
+
+  it('is not what somebody holds the lock of, nor what is no container', async () => {
+    const { lock } = await StateDirectory.create(root, state('a', { creator: nobody }));
+    mkdirSync(join(root, 'machines'));
+    mkdirSync(join(root, `.half.${nobody.pid}`));
+    mkdirSync(join(root, `.half.${process.pid}`));
+    expect(await collectGarbage(root)).toEqual([]);
+    lock.release();
+    expect(readdirSync(root).sort()).toEqual([`.half.${process.pid}`, 'a', 'machines']);
+  });
+});
