@@ -45,7 +45,10 @@ function qemuPid(machine: Machine): number {
   return JSON.parse(readFileSync(join(runningFolder(), machine.id, 'record.json'), 'utf8')).qemu.pid;
 }
 
-describe('a provider', () => {
+// Another process may be preparing image and snapshot for a working tree that has just changed.
+const LONG = { timeout: 180_000 };
+
+describe('a provider', LONG, () => {
   it('runs five at once, each with its own randomness and the right time', async () => {
     const five = await Promise.all(Array.from({ length: 5 }, () => create()));
     expect(provider.usage).toEqual({ machines: 5, limit: 5 });
@@ -146,7 +149,7 @@ describe('a provider', () => {
   });
 });
 
-describe('a start that fails', () => {
+describe('a start that fails', LONG, () => {
   it('says why in one sentence, and leaves nothing', async (ctx) => {
     if (process.geteuid?.() !== 0 || (statSync('/dev/kvm', { throwIfNoEntry: false })?.gid ?? 0) !== 0)
       return ctx.skip('here KVM may work, and this start with it');
@@ -164,7 +167,7 @@ describe('a start that fails', () => {
   });
 });
 
-describe('what a dead provider leaves', () => {
+describe('what a dead provider leaves', LONG, () => {
   it('is swept: its QEMU killed, its folder removed; a living one’s stays', async () => {
     const machine = await create();
     const left = spawn('sleep', ['1000'], { stdio: 'ignore' });

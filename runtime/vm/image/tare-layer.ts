@@ -85,7 +85,7 @@ export async function buildLayer(files: readonly LayerFile[], squashfs: string, 
 
 /** The stage that runs plans in the machine is the one of the working tree; a missing one is an error now, not there. */
 export function checkPrograms(): void {
-  for (const name of ['stage', 'agent', 'tare.node'] as const) nativeFile(name);
+  for (const name of ['stage', 'agent'] as const) nativeFile(name);
 }
 
 function unwanted(path: string): boolean {
