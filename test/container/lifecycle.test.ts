@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Container, type CreateOptions, defaultConfig } from '../../runtime/container/index.js';
+import { type FeatureName, probeFeatures, withoutFeatures } from '../../runtime/kernel/features.js';
 import { makeRootfs, noRootfs } from '../harness/rootfs.js';
 
 const missing = process.geteuid?.() === 0 ? noRootfs() : 'a container without a user namespace needs root';
@@ -110,6 +111,23 @@ describe.skipIf(missing !== undefined)('a container', () => {
     const container = await Container.create(options(['true']));
     await expect(Container.create(options(['true'], { id: container.id }))).rejects.toMatchObject({ code: 'exists' });
     expect(container.state().status).toBe('created');
+    await container.delete();
+  });
+
+  it.each<[string, FeatureName[]]>([
+    ['without mount_setattr', ['mountSetattr']],
+    ['without CLONE_INTO_CGROUP', ['cloneIntoCgroup']],
+    ['without either', ['mountSetattr', 'cloneIntoCgroup']],
+  ])('is as well confined by a kernel %s', async (_, names) => {
+    const script = `(touch /x || mkdir /proc/sys/x || echo 1 > /proc/sys/kernel/panic || mkdir /sys/fs/cgroup/x) 2>/dev/null && exit 1
+      test "$(cut -d: -f3 /proc/self/cgroup | sort -u)" = / || exit 2
+      test "$(wc -c < /proc/timer_list)" = 0 || exit 3; exit 42`;
+    const { bundle } = options(['sh', '-c', script]);
+    const config = { ...bundle.config, root: { path: rootfs, readonly: true } };
+    const features = withoutFeatures(probeFeatures(), ...names);
+    const container = await Container.create(options([], { bundle: { ...bundle, config }, features }));
+    await container.start();
+    expect(await container.wait()).toEqual({ code: 42 });
     await container.delete();
   });
 

@@ -17,6 +17,12 @@ async function specBundle(world: World, ...options: string[]): Promise<string> {
   return bundle;
 }
 
+/**
+ * What is still between the two ends of a terminal when its session leader ends is dropped by the kernel (tty_vhangup), with
+ * every runtime. On a busy machine that may be the last words, so the tests let them arrive.
+ */
+const SETTLE = 'sleep 0.3';
+
 /** Runs the words in a terminal of 97 columns and 31 rows, as a person would. */
 const inTerminal = (world: World, words: string, stdin = '') =>
   world.run(['script', '-qec', `stty cols 97 rows 31; ${words}`, '/dev/null'], { stdin });
@@ -29,7 +35,7 @@ describe('a bundle', () => {
       const bundle = await specBundle(world);
       const ran = await inTerminal(
         world,
-        `tare run --bundle ${bundle} -- sh -c 'tty; stty size; ls -l /dev/console; exit 3'`,
+        `tare run --bundle ${bundle} -- sh -c 'tty; stty size; ls -l /dev/console; ${SETTLE}; exit 3'`,
       );
       expect(ran.stdout).toMatch(/\/dev\/pts\/0\r?\n31 97\r?\ncrw/);
       expect(ran.status).toBe(3);
@@ -102,6 +108,61 @@ describe('a bundle', () => {
   });
 });
 
+describe('a bundle that asks for much', () => {
+  it('gets it: devices, parameters, limits, groups, names, a network of somebody else', (context) => {
+    needs(context, 'runc');
+    needs(context, 'ip');
+    return inWorld('much', async (world) => {
+      const bundle = await specBundle(world);
+      const file = join(bundle, 'config.json');
+      const config = JSON.parse(readFileSync(file, 'utf8'));
+      const script = `id -G; cat /proc/self/oom_score_adj /proc/sys/kernel/shm_rmid_forced; ulimit -n; umask
+        stat -c '%a %u %g %t:%T' /dev/fuse; test -p /dev/pipe && echo pipe; ip -o link show lo | cut -d' ' -f2
+        cat /proc/sys/kernel/domainname; cat /sys/fs/cgroup/pids/pids.max; cut -d: -f3 /proc/self/cgroup | sort -u`;
+      Object.assign(config.process, {
+        terminal: false,
+        args: ['sh', '-c', script],
+        oomScoreAdj: 500,
+        user: { uid: 0, gid: 0, umask: 0o77, additionalGids: [5, 6] },
+        rlimits: [{ type: 'RLIMIT_NOFILE', soft: 64, hard: 128 }],
+      });
+      config.domainname = 'example';
+      Object.assign(config.linux, {
+        namespaces: ['mount', 'pid', 'ipc', 'uts']
+          .map((type) => ({ type }))
+          .concat([{ type: 'network', path: `/proc/1/ns/net` } as never]),
+        sysctl: { 'kernel.shm_rmid_forced': '1' },
+        cgroupsPath: `${world.cgroup}/deep/one`,
+        rootfsPropagation: 'slave',
+        devices: [
+          { type: 'c', path: '/dev/fuse', major: 10, minor: 229, fileMode: 0o640, uid: 5, gid: 6 },
+          { type: 'p', path: '/dev/pipe' },
+        ],
+      });
+      config.linux.resources.pids = { limit: 50 };
+      writeFileSync(file, JSON.stringify(config));
+      const { stdout, status } = await world.tare(['run', '--bundle', bundle]);
+      expect(stdout.trim().split('\n')).toEqual([
+        '0 5 6',
+        '500',
+        '1',
+        '64',
+        '0077',
+        '640 5 6 a:e5',
+        'pipe',
+        'lo:',
+        'example',
+        '50',
+        `${world.cgroup}/deep/one`,
+      ]);
+      expect(status).toBe(0);
+      for (const hierarchy of ['cpu', 'memory'])
+        expect(existsSync(`/sys/fs/cgroup/${hierarchy}${world.cgroup}/deep/one`)).toBe(false);
+      await world.run(['sh', '-c', `rmdir /sys/fs/cgroup/*${world.cgroup}/deep`]); // its parent may be others' too
+    });
+  });
+});
+
 describe('a terminal', () => {
   it('passes on what is typed, and is put back', (context) => {
     needs(context, 'script');
@@ -109,7 +170,7 @@ describe('a terminal', () => {
       const rootfs = makeRootfs(join(world.folder, 'rootfs'));
       const ran = await inTerminal(
         world,
-        `tare run --rootfs ${rootfs} -it -- sh -c 'read line; echo "got $line"'; stty -a | grep -o -- '-\\?icanon'`,
+        `tare run --rootfs ${rootfs} -it -- sh -c 'read line; echo "got $line"; ${SETTLE}'; stty -a | grep -o -- '-\\?icanon'`,
         'hello\n',
       );
       expect(ran.stdout).toMatch(/got hello\r\n/);
@@ -121,7 +182,7 @@ describe('a terminal', () => {
     needs(context, 'script');
     return inWorld('resize', async (world) => {
       const rootfs = makeRootfs(join(world.folder, 'rootfs'));
-      const inner = "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.05; done";
+      const inner = "trap 'stty size; ${SETTLE}; exit' WINCH; echo ready; while :; do sleep 0.05; done";
       const script = `
         tty=$(tty)
         (until [ -s "$TMPDIR/out" ]; do sleep 0.1; done; sleep 0.3; stty cols 61 rows 17 < $tty) &
