@@ -9,8 +9,8 @@ function run(program: string, ...args: string[]): { status: number | null; outpu
 }
 
 describe('the sources', () => {
-  it('pass the strict type check', () => {
-    expect(run('node_modules/.bin/tsc', '-p', 'tsconfig.json')).toMatchObject({
+  it.each(['tsconfig.json', 'web-lab/client/tsconfig.json'])('pass the strict type check of %s', (project) => {
+    expect(run('node_modules/.bin/tsc', '-p', project)).toMatchObject({
       status: 0,
       output: expect.not.stringContaining('error TS'),
     });

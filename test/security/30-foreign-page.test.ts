@@ -3,9 +3,9 @@ import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { createLab } from '../../web-lab/server/app.js';
-import { library } from './fake-library.js';
-import { FakeProvider } from './fake-machine.js';
-import { ask, openLab, Page, SESSION, type TestLab } from './visitor.js';
+import { library } from '../web-lab/fake-library.js';
+import { FakeProvider } from '../web-lab/fake-machine.js';
+import { ask, openLab, Page, SESSION, type TestLab } from '../web-lab/visitor.js';
 
 let test: TestLab;
 let host: string;
