@@ -182,7 +182,7 @@ describe('a terminal', () => {
     needs(context, 'script');
     return inWorld('resize', async (world) => {
       const rootfs = makeRootfs(join(world.folder, 'rootfs'));
-      const inner = "trap 'stty size; ${SETTLE}; exit' WINCH; echo ready; while :; do sleep 0.05; done";
+      const inner = `trap 'stty size; ${SETTLE}; exit' WINCH; echo ready; while :; do sleep 0.05; done`;
       const script = `
         tty=$(tty)
         (until [ -s "$TMPDIR/out" ]; do sleep 0.1; done; sleep 0.3; stty cols 61 rows 17 < $tty) &
