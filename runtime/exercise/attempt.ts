@@ -156,7 +156,7 @@ class RunningAttempt implements Attempt {
       try {
         return await check(this.#probe as Probe);
       } catch (error) {
-        if (!isGone(error)) throw error;
+        if (!isGone(error)) return failedCheck(error);
         await this.#look();
       }
     }
@@ -180,15 +180,17 @@ class RunningAttempt implements Attempt {
         await this.check();
         await new Promise((resolve) => setTimeout(resolve, REST_MS));
       } catch (error) {
-        // A machine that is gone ends the watch; whoever holds it learns that from machine.ended.
-        if (!(error instanceof TareError)) throw error;
-        stopped = true;
+        // A machine that is gone ends the watch, below; one that was too slow for once is asked again.
+        if (!(error instanceof TareError)) process.emitWarning(error as Error);
       } finally {
         busy = false;
       }
       if (!stopped) timer = setTimeout(run, again ? 0 : INTERVAL_MS);
     };
     const undo = this.machine.onActivity(() => void run());
+    void this.machine.ended.then(() => {
+      stopped = true;
+    });
     timer = setTimeout(run, 0);
     return () => {
       stopped = true;
@@ -200,6 +202,16 @@ class RunningAttempt implements Attempt {
   #refuseClosed(): void {
     if (this.#closed) throw new TareError('state', `the attempt at ${this.exercise.id} is closed`);
   }
+}
+
+/**
+ * What is not the check's to judge goes up: a machine that has ended, or does not answer. Anything else is this one task's
+ * trouble (a file that cannot be read, a mistake in the check), and must not end the attempt.
+ */
+function failedCheck(error: unknown): Verdict {
+  if (error instanceof TareError && (error.code === 'machine' || error.code === 'timeout')) throw error;
+  const says = error instanceof Error ? error.message : String(error);
+  return no('unreadable', says, 'the check itself', 'an answer, one way or the other');
 }
 
 async function setUp(exercise: Exercise, machine: Machine, vars: Vars): Promise<void> {

@@ -32,7 +32,7 @@ export async function proofsOf(exercise: Exercise): Promise<Proof[]> {
       name: 'the start is not solved, and a reset gives the same state',
       run: (provider) => startAndReset(exercise, provider),
     },
-    { name: 'the solution is accepted', run: (provider) => solution(exercise, provider) },
+    { name: 'the solution is accepted, and nothing of it lives on', run: (provider) => solution(exercise, provider) },
     { name: 'a machine that lacks a feature blocks it', run: (provider) => lacking(exercise, provider) },
     ...mutants.map((mutant) => ({
       name: `mutant ${mutant.name} is refused by ${mutant.task}: ${mutant.fault}`,
@@ -55,11 +55,27 @@ async function startAndReset(exercise: Exercise, provider: MachineProvider): Pro
 }
 
 async function solution(exercise: Exercise, provider: MachineProvider): Promise<void> {
-  await begin(exercise, provider, drawVars(exercise.vars), async (attempt) => {
+  await begin(exercise, provider, drawVars(exercise.vars), async (attempt, machine) => {
+    const before = await whoRuns(machine);
     await attempt.solve();
     const states = await settle(attempt, allDone);
     expect(allDone(states), `the solution was not accepted: ${describe(states)}`);
+    // Its terminal is hung up: what the solution has started, and the namespaces that it has made, must go.
+    attempt.close();
+    const deadline = Date.now() + SETTLE_MS;
+    let after = await whoRuns(machine);
+    while (after !== before && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      after = await whoRuns(machine);
+    }
+    expect(after === before, `the solution leaves something running:\n${before}\n-- and then --\n${after}`);
   });
+}
+
+/** The processes and the namespaces that they are in; what is mounted there is the exercise's own matter. */
+async function whoRuns(machine: Machine): Promise<string> {
+  const lines = (await describeState(machine)).filter((line) => line.startsWith('process '));
+  return lines.map((line) => line.replace(/ with \d+ mounts/, '')).join('\n');
 }
 
 async function lacking(exercise: Exercise, provider: MachineProvider): Promise<void> {

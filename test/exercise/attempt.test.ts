@@ -1,6 +1,7 @@
 /** An attempt, in a machine of the imagination: set-up, checks that run by themselves, memory, blocking, the end. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { loadExercise, startAttempt, type TaskState } from '../../runtime/exercise/index.js';
+import { TareError } from '../../runtime/kernel/error.js';
 import { FakeMachine } from './fake-machine.js';
 import { FRONT, sampleProject } from './folder.js';
 
@@ -117,6 +118,30 @@ describe('an attempt', () => {
     machine.files.delete('/stays');
     const [, second] = await attempt.check();
     expect(second).toMatchObject({ state: 'open', verdict: { fault: 'vanished' } });
+    attempt.close();
+  });
+
+  it('says what a check could not read, and goes on with the other tasks', async () => {
+    const attempt = await begin({ name: 'one' });
+    const read = machine.readFile.bind(machine);
+    machine.readFile = async (path) => {
+      if (path === '/flag') throw Object.assign(new Error('EIO: /flag'), { code: 'EIO' });
+      return read(path);
+    };
+    const [first, second] = await attempt.check();
+    expect(first).toMatchObject({ state: 'open', verdict: { fault: 'unreadable', says: 'EIO: /flag' } });
+    expect(second?.state).toBe('waiting');
+    attempt.close();
+  });
+
+  it('passes on that the machine has ended, and stops watching it', async () => {
+    const attempt = await begin();
+    attempt.watch(() => undefined);
+    machine.readlink = async () => {
+      throw new TareError('machine', 'the machine has ended');
+    };
+    await expect(attempt.check()).rejects.toThrow('the machine has ended');
+    machine.end();
     attempt.close();
   });
 

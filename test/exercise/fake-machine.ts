@@ -1,12 +1,22 @@
 /** A machine of the imagination: files from a map, commands that are written down, activity on demand. */
 import type { FileFacts } from '../../runtime/inspect/index.js';
-import type { ExecOptions, ExecResult, Machine, Terminal, TerminalOptions } from '../../runtime/vm/index.js';
+import type {
+  ExecOptions,
+  ExecResult,
+  Machine,
+  MachineEnd,
+  Terminal,
+  TerminalOptions,
+} from '../../runtime/vm/index.js';
 
 export class FakeMachine implements Machine {
   readonly id = 'fake';
   readonly accelerator = 'tcg';
   readonly restored = false;
-  readonly ended = new Promise<never>(() => undefined);
+  end: () => void = () => undefined;
+  readonly ended = new Promise<MachineEnd>((resolve) => {
+    this.end = () => resolve({ reason: 'died', message: 'the machine has ended' });
+  });
   readonly files = new Map<string, string>([['/proc/sys/kernel/osrelease', '6.1.0-1-cloud-amd64\n']]);
   readonly links = new Map<string, string>([
     ['/proc/self', '1'],
