@@ -54,7 +54,7 @@ const COMMANDS: readonly Entry[] = [
   {
     name: 'inspect',
     description: 'Say how contained a process is',
-    load: () => loadCommand('./inspect.js', 'inspectCommand'),
+    load: async () => (await import('./inspect.js')).inspectCommand(),
   },
   {
     name: 'seccomp',
@@ -64,7 +64,7 @@ const COMMANDS: readonly Entry[] = [
   {
     name: 'exercise',
     description: 'List, start, check and solve exercises',
-    load: () => loadCommand('./exercise.js', 'exerciseCommand'),
+    load: async () => (await import('./exercise.js')).exerciseCommand(),
   },
   {
     name: 'machine',
@@ -125,10 +125,6 @@ function commandName(argv: readonly string[]): string | undefined {
     else if (!word.startsWith('-')) return word === 'help' ? argv[i + 1] : word;
   }
   return undefined;
-}
-
-async function loadCommand(file: string, maker: string): Promise<Command> {
-  return ((await import(file)) as Record<string, () => Command>)[maker]?.() as Command;
 }
 
 /** Failures of the command line itself are thrown, and shown like all others. */

@@ -46,6 +46,14 @@ export class TareError extends Error {
     if (more.path !== undefined) this.path = more.path;
   }
 
+  /**
+   * By name and shape, not by class: the command line is bundled, so an exercise's check, which is not, has a TareError of its
+   * own, and both are the same to whoever catches them.
+   */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return value instanceof Error && value.name === 'TareError' && 'code' in value;
+  }
+
   /** The exit code of a command that ends with this error. */
   get exitCode(): number {
     if (this.code === 'command-not-found') return 127;
