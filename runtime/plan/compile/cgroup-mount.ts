@@ -30,7 +30,7 @@ export function cgroupMount(
   destination: string,
   options: MountOptions,
 ): void {
-  const { hierarchies } = compilation.features.cgroups;
+  const hierarchies = shown(compilation);
   const attributes = options.set | SAFE;
   const target = lane.mkdir_in_root(
     { root: rootfs, path: destination, mode: 0o755 },
@@ -72,6 +72,13 @@ export function cgroupMount(
     set: attributes & MOUNT_ATTR_RDONLY ? attributes : 0,
     why: 'no directory can be added any more',
   });
+}
+
+/** Where it has a cgroup of its own; in the others it would see, as its root, the cgroup of whoever made it. */
+function shown({ features, cgroup }: Compilation): readonly Hierarchy[] {
+  if (cgroup === null) return features.cgroups.hierarchies;
+  const own = new Set(cgroup.places.map(({ mountPoint }) => mountPoint));
+  return features.cgroups.hierarchies.filter(({ mountPoint }) => own.has(mountPoint));
 }
 
 function attachHierarchy(
