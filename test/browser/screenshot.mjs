@@ -30,7 +30,7 @@ try {
   await page.locator('.screen:not([hidden]) .xterm-helper-textarea').focus();
   for (const line of ['readlink /proc/self/ns/uts', 'unshare --uts --ipc bash', 'readlink /proc/self/ns/uts']) {
     await page.keyboard.type(`${line}\n`);
-    await page.waitForTimeout(600);
+    await page.waitForTimeout(1500);
   }
   await shows(/uts:.*uts:\[\d+\].*[#$]\s*$/s);
   await card.locator('.task.done').nth(1).waitFor();
