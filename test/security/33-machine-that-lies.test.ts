@@ -1,3 +1,4 @@
+/** Attack 33: a machine's agent sends malformed or endless frames. The machine is dropped; the decoder's own tests are in test/vm/frames. */
 import { spawn } from 'node:child_process';
 import { Duplex, PassThrough, Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
@@ -26,7 +27,7 @@ function played() {
   return { agent, child, machine, cleaned: () => cleaned };
 }
 
-describe('attack 33: a machine that lies', () => {
+describe('a machine that lies', () => {
   it('is killed and cleaned up, and the person is told', async () => {
     const { agent, child, machine, cleaned } = played();
     const waiting = Promise.allSettled([machine.exec(['true'])]);
