@@ -30,6 +30,12 @@ export const FILES: Readonly<Record<string, string>> = {
   'etc/hostname': 'lab\n',
   'etc/hosts': '127.0.0.1 localhost\n127.0.1.1 lab\n::1 localhost\n',
   'etc/resolv.conf': '# This machine has no network beyond itself.\n',
+  // Debian's own asks id(1) twice who it is: 0.2 s of an emulated processor between opening a terminal and its prompt.
+  'etc/profile': [
+    'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH',
+    'for file in /etc/profile.d/*.sh; do [ -r "$file" ] && . "$file"; done; unset file',
+    '',
+  ].join('\n'),
   'etc/profile.d/tare.sh': 'export PAGER=less LESS=-R EDITOR=nano\n',
   // Completion is 2,000 lines of shell, which an emulated processor takes 0.2 s to read: it is loaded by the first Tab (see .bashrc).
   'etc/profile.d/bash_completion.sh': '# Loaded by ~/.bashrc when it is first needed.\n',
