@@ -155,7 +155,7 @@ function client() {
 function image() {
   return {
     name: 'the image of the virtual machine (some minutes, once)',
-    done: async () => (await import('../dist/runtime/vm/index.js')).imageIsReady(),
+    done: async () => (await (await import('../dist/runtime/vm/index.js')).readyImage()) !== undefined,
     run: async (say) => {
       const vm = await import('../dist/runtime/vm/index.js');
       await vm.prepareImage({ onProgress: say });
@@ -166,7 +166,11 @@ function image() {
 function snapshot() {
   return {
     name: 'a booted machine, saved',
-    done: async () => (await import('../dist/runtime/vm/index.js')).snapshotIsReady(),
+    done: async () => {
+      const vm = await import('../dist/runtime/vm/index.js');
+      const image = await vm.readyImage();
+      return image !== undefined && (await vm.findSnapshot(image)) !== undefined;
+    },
     run: async (say) => {
       const vm = await import('../dist/runtime/vm/index.js');
       await vm.prepareSnapshot(await vm.prepareImage({ onProgress: say }), { onProgress: say });

@@ -29,9 +29,9 @@ const TARE_LAYER_BYTES = 400 << 20;
 export async function prepareImage(options: { onProgress?: Progress } = {}): Promise<Image> {
   const onProgress = options.onProgress ?? (() => undefined);
   checkPrograms();
-  const [files, { suite }] = await Promise.all([listFiles(), hostApt()]);
-  const ready = await findImage(files, baseKey(suite));
+  const ready = await readyImage();
   if (ready) return ready;
+  const files = await listFiles();
   return await withBuildLock(onProgress, async () => {
     const base = await prepareBase((sentence, fraction) => onProgress(sentence, fraction * 0.85));
     const key = await imageKey(base, await layerKey(files));
@@ -48,7 +48,12 @@ export async function prepareImage(options: { onProgress?: Progress } = {}): Pro
   });
 }
 
-/** The finished image, without building or locking anything; undefined where there is none. */
+/** The image for the working tree as it is now, where it has been built; nothing is built or locked. */
+export async function readyImage(): Promise<Image | undefined> {
+  const [files, { suite }] = await Promise.all([listFiles(), hostApt()]);
+  return await findImage(files, baseKey(suite));
+}
+
 async function findImage(files: readonly LayerFile[], key: string): Promise<Image | undefined> {
   if (!(await exists('base', key))) return undefined;
   const base = describeBase(key);
