@@ -83,7 +83,7 @@ function runCommand(root: () => string): Command {
         input: true,
         program: 'tare-oci',
         stateRoot: root(),
-        onCreated: ({ pid }) => {
+        onStarted: ({ pid }) => {
           if (options.pidFile) writeFileSync(options.pidFile, String(pid));
         },
       });

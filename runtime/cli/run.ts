@@ -3,13 +3,13 @@
  * terminal that we proxy; our signals are its signals; its exit code is ours (128+n for a signal).
  */
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:os';
 import { Command } from 'commander';
 import { Container } from '../container/index.js';
 import { TareError } from '../kernel/error.js';
 import { CREATE } from '../plan/index.js';
 import { addContainerOptions, bundleOf, type ContainerOptions } from './container-options.js';
 import { warn } from './report-error.js';
+import { SignalForwarder } from './signal-forwarder.js';
 import { TerminalProxy, windowSize } from './terminal-proxy.js';
 
 export function runCommand(): Command {
@@ -45,33 +45,36 @@ export interface Foreground {
   /** Who speaks: `tare` or `tare-oci`. */
   readonly program: string;
   readonly stateRoot?: string;
-  readonly onCreated?: (state: ReturnType<Container['state']>) => void;
+  readonly onStarted?: (state: ReturnType<Container['state']>) => void;
 }
 
 /** Runs a container to its end and returns the exit code. Nothing of it is left, however it ends. */
 export async function runInForeground(options: Foreground): Promise<number> {
   const { id, bundle, init, input, program, stateRoot } = options;
-  const container = await Container.create({
-    id,
-    bundle,
-    init,
-    stateRoot,
-    autoRemove: true,
-    onWarning: (sentence) => warn(program, sentence),
-  });
-  const master = container.run?.take(CREATE.console);
-  const terminal = master === undefined ? undefined : new TerminalProxy(master, { input: input ?? false });
-  const stopForwarding = forwardSignals(container);
+  // Before it is made: a signal that comes while it is being made is for it.
+  const signals = new SignalForwarder();
+  let container: Container | undefined;
+  let terminal: TerminalProxy | undefined;
   try {
-    options.onCreated?.(container.state());
-    await container.start();
+    container = await Container.run({
+      id,
+      bundle,
+      init,
+      stateRoot,
+      autoRemove: true,
+      onWarning: (sentence) => warn(program, sentence),
+    });
+    signals.forwardTo(container);
+    const master = container.run?.take(CREATE.console);
+    if (master !== undefined) terminal = new TerminalProxy(master, { input: input ?? false });
+    options.onStarted?.(container.state());
     const { code } = await container.wait();
     await terminal?.drained();
     return code;
   } finally {
-    stopForwarding();
+    signals.stop();
     terminal?.close();
-    await deleteQuietly(container);
+    if (container) await deleteQuietly(container);
   }
 }
 
@@ -82,27 +85,6 @@ export async function deleteQuietly(container: Container): Promise<void> {
   } catch (error) {
     if (!(error instanceof TareError && error.code === 'not-found')) throw error;
   }
-}
-
-const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
-
-/** Process 1 of a container has no default actions, so whether a signal ends it is up to the program. pid_namespaces(7). */
-function forwardSignals(container: Container): () => void {
-  const handlers = FORWARDED.map((name) => {
-    const forward = () => {
-      try {
-        container.kill(constants.signals[name]);
-      } catch (error) {
-        // It has just ended, or somebody deleted it; its exit code is on its way.
-        if (!(error instanceof TareError && (error.code === 'state' || error.code === 'not-found'))) throw error;
-      }
-    };
-    process.on(name, forward);
-    return () => process.off(name, forward);
-  });
-  return () => {
-    for (const stop of handlers) stop();
-  };
 }
 
 function randomId(): string {

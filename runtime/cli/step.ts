@@ -45,7 +45,7 @@ async function stepThrough(words: string[], options: ContainerOptions & { auto?:
   let container: Container | undefined;
   let terminal: TerminalProxy | undefined;
   try {
-    container = await Container.create({
+    container = await Container.run({
       id: `step-${randomBytes(4).toString('hex')}`,
       bundle,
       init: options.init,
@@ -56,7 +56,6 @@ async function stepThrough(words: string[], options: ContainerOptions & { auto?:
       onProcess: (lane, pid) => stepper.watch(lane, pid),
       driver: stepper,
     });
-    await container.start();
     await stepper.finish();
     prompt?.close();
     const master = container.run?.take(CREATE.console);

@@ -6,50 +6,26 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { native } from '../kernel/addon.js';
-import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
 import { TareError } from '../kernel/error.js';
-import { closeAll, OwnedFd } from '../kernel/fd.js';
+import { OwnedFd } from '../kernel/fd.js';
 import { stateRoot } from '../kernel/places.js';
 import { type ContainerId, containerId, OCI_VERSION, type OciState, type Status } from '../oci/index.js';
-import { CREATE, initImage, type Lane, type Plan, type PlanRun, type RunOptions, runPlan } from '../plan/index.js';
-import { Promised } from '../plan/promised.js';
+import type { PlanRun } from '../plan/index.js';
 import { type ExitStatus, exitStatus } from './exit-status.js';
-import { journal, undoAll } from './journal.js';
-import { type Prepared, type PrepareOptions, prepare } from './prepare.js';
-import { bootId, identityOf, isAlive } from './process-identity.js';
+import { undoAll } from './journal.js';
+import { type CreateOptions, firstState, type Launched, launch } from './launch.js';
+import { prepare } from './prepare.js';
+import { bootId, isAlive } from './process-identity.js';
 import { StateDirectory, type StoredState } from './state-directory.js';
-
-export interface CreateOptions extends Omit<PrepareOptions, 'id'> {
-  readonly id: string;
-  /** `/run/tare` for root, unless told. */
-  readonly stateRoot?: string;
-  /** The container's standard streams; this process's own unless told. Not used with a terminal. */
-  readonly stdio?: readonly [number, number, number];
-  /** Once it has ended and this process is gone, `gc` removes it. */
-  readonly autoRemove?: boolean;
-  /** Watches, or single-steps, the plan: see the driver's options of the same names. */
-  readonly driver?: Pick<RunOptions, 'beforeStep' | 'afterStep' | 'trace'>;
-  /** Called with the plan before it runs, and with each process of it. */
-  readonly onPlan?: (plan: Plan) => void;
-  readonly onProcess?: (lane: Lane, pid: number) => void;
-  /** Called for each thing that is asked for and done in part. */
-  readonly onWarning?: (sentence: string) => void;
-}
-
-/** What only the process that created it has: the run of its plan. */
-interface Owned {
-  readonly run: PlanRun;
-  readonly open: () => void;
-}
 
 const SIGKILL = 9;
 
 export class Container {
   readonly id: ContainerId;
   readonly #directory: StateDirectory;
-  readonly #owned: Owned | undefined;
+  readonly #owned: Launched | undefined;
 
-  private constructor(directory: StateDirectory, owned?: Owned) {
+  private constructor(directory: StateDirectory, owned?: Launched) {
     this.id = directory.id;
     this.#directory = directory;
     this.#owned = owned;
@@ -60,14 +36,23 @@ export class Container {
    * @throws TareError `usage` for the id, `exists`, whatever `prepare` throws, `plan` when a step fails
    */
   static async create(options: CreateOptions): Promise<Container> {
+    return Container.#make(options, true);
+  }
+
+  /** Creates and starts it in one go, without waiting in between: cheaper. @throws as `create` and `start` do; then nothing is left */
+  static async run(options: CreateOptions): Promise<Container> {
+    return Container.#make(options, false);
+  }
+
+  static async #make(options: CreateOptions, gate: boolean): Promise<Container> {
     const id = containerId(options.id);
-    const prepared = prepare({ ...options, id });
+    const prepared = prepare({ ...options, id, gate });
     for (const warning of prepared.warnings) options.onWarning?.(warning);
     const state = firstState(id, prepared, options);
     const { directory, lock } = await StateDirectory.create(options.stateRoot ?? stateRoot(), state);
     using _lock = lock;
     try {
-      return new Container(directory, await runToGate(directory, state, prepared, options));
+      return new Container(directory, await launch(directory, state, prepared, options, gate));
     } catch (error) {
       await undoAll(directory);
       throw error;
@@ -119,7 +104,7 @@ export class Container {
     if (!this.#owned)
       throw new TareError('state', `the container ${this.id} waits for the process that created it to start it`);
     using _lock = await this.#directory.lock();
-    this.#owned.open();
+    this.#owned.openGate();
     await this.#owned.run.started;
     this.#directory.write({ ...this.#directory.read(), status: 'running' });
   }
@@ -184,79 +169,6 @@ export class Container {
     if (stored.bootId !== bootId() || !isAlive(stored.init) || this.#directory.readExit()) return 'stopped';
     return stored.status;
   }
-}
-
-type State = Omit<StoredState, 'formatVersion'>;
-
-function firstState(id: ContainerId, { bundle, cgroup }: Prepared, options: CreateOptions): State {
-  const creator = identityOf(process.pid);
-  if (!creator) throw new TareError('internal', '/proc/self is not of this process');
-  return {
-    ociVersion: bundle.config.ociVersion,
-    id,
-    bundle: bundle.path,
-    ...(bundle.config.annotations && { annotations: bundle.config.annotations }),
-    status: 'creating',
-    bootId: bootId(),
-    creator,
-    cgroup: cgroup?.places ?? [],
-    created: new Date().toISOString(),
-    autoRemove: options.autoRemove ?? false,
-  };
-}
-
-/** Runs the plan until it waits at the start gate. Throws what made it fail, when it is over. */
-async function runToGate(
-  directory: StateDirectory,
-  state: State,
-  { plan, cgroup }: Prepared,
-  options: CreateOptions,
-): Promise<Owned> {
-  if (cgroup) journal(directory, { undo: 'cgroups', places: cgroup.places });
-
-  const reached = new Promised<void>();
-  const gate = new Promised<void>();
-  let init: StoredState['init'];
-  options.onPlan?.(plan);
-  const run = startPlan(directory, plan, {
-    ...options.driver,
-    stdio: options.stdio,
-    onCall: async (name) => {
-      if (name !== CREATE.start) throw new TareError('plan', `nothing answers calls of "${name}" here`);
-      reached.resolve();
-      await gate.promise;
-      return undefined;
-    },
-    onCloned: (child) => {
-      native.close(child.pidfd);
-      options.onProcess?.(child.lane, child.pid);
-      init = identityOf(child.pid);
-      if (init) journal(directory, { undo: 'process', process: init });
-    },
-  });
-  options.onProcess?.('outside', run.pid);
-  const stage = identityOf(run.pid);
-  if (stage) journal(directory, { undo: 'process', process: stage });
-  const error = await Promise.race([reached.promise.then(() => undefined), run.ended.then((e) => e ?? endedEarly())]);
-  if (error) throw error;
-  directory.write({ ...state, status: 'created', init, stage });
-  return { run, open: () => gate.resolve() };
-}
-
-function startPlan(directory: StateDirectory, plan: Prepared['plan'], options: RunOptions): PlanRun {
-  const given: Record<string, number> = {};
-  try {
-    given[CREATE.state] = native.open(directory.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    given[CREATE.listener] = native.listenAt(given[CREATE.state] as number, 'sock');
-    // The image of init stays open as long as this process; the others are ours to close.
-    return runPlan(plan, { ...options, given: { ...given, [CREATE.init]: initImage() } });
-  } finally {
-    closeAll(Object.values(given));
-  }
-}
-
-function endedEarly(): TareError {
-  return new TareError('plan', 'the plan ended before the container was created');
 }
 
 /** Resolves when a process that is not our child has ended. */

@@ -1,6 +1,7 @@
 /** The face of container/: `import { Container } from 'tare/container'`. */
-export { Container, type CreateOptions } from './container.js';
+export { Container } from './container.js';
 export { type DefaultOptions, defaultConfig } from './default-config.js';
 export type { ExitStatus } from './exit-status.js';
 export { collectGarbage } from './gc.js';
+export type { CreateOptions } from './launch.js';
 export { type Prepared, type PrepareOptions, prepare } from './prepare.js';

@@ -15,6 +15,8 @@ import { compileFilter } from './filter.js';
 export interface PrepareOptions {
   readonly bundle: Bundle;
   readonly id: string;
+  /** Create and start are two operations: the plan waits in between. */
+  readonly gate?: boolean;
   /** Runs Tare's init as process 1. */
   readonly init?: boolean;
   /** What the kernel can do; asked for unless given. A poorer value tests the fallbacks. */
@@ -44,6 +46,7 @@ export function prepare(options: PrepareOptions): Prepared {
     filter: compileFilter(bundle.config.linux?.seccomp),
     caller,
     init: options.init,
+    gate: options.gate,
   });
   return { bundle, cgroup, plan: compiled.plan, warnings: [...warnings, ...compiled.warnings] };
 }

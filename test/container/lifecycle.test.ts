@@ -131,6 +131,18 @@ describe.skipIf(missing !== undefined)('a container', () => {
     await container.delete();
   });
 
+  it('is created and started in one go, and leaves nothing when that fails', async () => {
+    const container = await Container.run(options(['sh', '-c', 'sleep 0.2; exit 7']));
+    expect(container.state().status).toBe('running');
+    expect(await container.wait()).toEqual({ code: 7 });
+    await container.delete();
+    await expect(Container.run(options(['nope']))).rejects.toMatchObject({ code: 'command-not-found' });
+    const quick = await Container.run(options(['true']));
+    expect(await quick.wait()).toEqual({ code: 0 });
+    await quick.delete();
+    expect(readdirSync(join(folder, 'state'))).toEqual([]);
+  });
+
   it('is one of many at once', async () => {
     const codes = await Promise.all(
       [1, 2, 3, 4].map(async (code) => {

@@ -30,6 +30,8 @@ export interface CompileInput {
   readonly cgroup: CgroupPlan | null;
   /** The compiled seccomp filter, an array of struct sock_filter; null for none. */
   readonly filter: { readonly program: Uint8Array; readonly flags: number } | null;
+  /** Waits, before the program, for the answer to a call named start. Without, the container is created and started in one go. */
+  readonly gate?: boolean;
   /** Runs Tare's init as process 1, from the given descriptor `init`. */
   readonly init?: boolean;
   readonly caller: Caller;

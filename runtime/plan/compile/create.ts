@@ -1,7 +1,7 @@
 /**
  * The compiler: config.json in, the plan that creates the container out. This file is the table of contents; each line is an
  * algorithm in a file of its own. *outside* makes the cgroup and the process, *inside* makes the container around itself
- * and becomes its program; a `call` named start lies between creating and starting.
+ * and becomes its program; where creating and starting are two operations, a `call` named start lies between them.
  */
 import { TareError } from '../../kernel/error.js';
 import { PlanBuilder } from '../builder.js';
@@ -94,9 +94,11 @@ export function compileCreate(input: CompileInput): Compiled {
     .umask({ mask: input.bundle.config.process?.user.umask ?? 0o022 }, 'which rights new files do not get');
   closeDescriptors(compilation);
 
-  builder.sync('inside', 'outside', 'the container is made, but for its user and its program');
-  outside.call({ name: CREATE.start, fd: 'none' }, 'created; waits for the start');
-  builder.sync('outside', 'inside', 'start');
+  if (input.gate) {
+    builder.sync('inside', 'outside', 'the container is made, but for its user and its program');
+    outside.call({ name: CREATE.start, fd: 'none' }, 'created; waits for the start');
+    builder.sync('outside', 'inside', 'start');
+  }
 
   dropRights(compilation);
   startProgram(compilation, init);

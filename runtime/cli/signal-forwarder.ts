@@ -1,0 +1,46 @@
+/**
+ * The signals that we get, given to the container. Process 1 of a container has no default actions, so whether a signal ends
+ * it is up to its program. pid_namespaces(7).
+ */
+import { constants } from 'node:os';
+import type { Container } from '../container/index.js';
+import { TareError } from '../kernel/error.js';
+
+const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
+
+export class SignalForwarder {
+  readonly #handlers = new Map<NodeJS.Signals, () => void>();
+  readonly #early: number[] = [];
+  #container: Container | undefined;
+
+  /** Takes the signals from now on, and keeps them until there is a container. */
+  constructor() {
+    for (const name of FORWARDED) {
+      const handler = () => this.#take(constants.signals[name]);
+      this.#handlers.set(name, handler);
+      process.on(name, handler);
+    }
+  }
+
+  forwardTo(container: Container): void {
+    this.#container = container;
+    for (const signal of this.#early.splice(0)) this.#take(signal);
+  }
+
+  stop(): void {
+    for (const [name, handler] of this.#handlers) process.off(name, handler);
+  }
+
+  #take(signal: number): void {
+    if (!this.#container) {
+      this.#early.push(signal);
+      return;
+    }
+    try {
+      this.#container.kill(signal);
+    } catch (error) {
+      // It has just ended, or somebody deleted it; its exit code is on its way.
+      if (!(error instanceof TareError && (error.code === 'state' || error.code === 'not-found'))) throw error;
+    }
+  }
+}
