@@ -4,11 +4,13 @@
  */
 import { ALL_CAPABILITIES, capabilityNames } from '../kernel/capabilities.js';
 import * as clone from '../kernel/constants/clone.js';
+import * as closeRange from '../kernel/constants/close-range.js';
 import * as magic from '../kernel/constants/magic.js';
 import * as mount from '../kernel/constants/mount.js';
 import * as open from '../kernel/constants/open.js';
 import * as prctl from '../kernel/constants/prctl.js';
-import { RLIMITS } from '../kernel/rlimits.js';
+import { NETLINK_ROUTE } from '../kernel/netlink.js';
+import { RLIM_INFINITY, RLIMITS } from '../kernel/rlimits.js';
 import type { StepInputs, StepKind } from './steps.gen.js';
 
 /** A number as text: `O_PATH|O_CLOEXEC`, `PR_SET_DUMPABLE`, `0755`, `0x40`. */
@@ -61,8 +63,8 @@ const hex: Show = (value) => `0x${value.toString(16)}`;
 const octal: Show = (value) => (value === 0n ? '0' : `0${value.toString(8)}`);
 /** To chown(2) and setresuid(2), 2^32-1 is no id and says "leave it". */
 const id: Show = (value) => (value === 0xffff_ffffn ? '-1' : String(value));
-const lastFd: Show = (value) => (value === 0xffff_ffffn ? '~0' : String(value));
-const rlimit: Show = (value) => (value === 0xffff_ffff_ffff_ffffn ? 'RLIM_INFINITY' : String(value));
+const lastFd: Show = (value) => (value === BigInt(closeRange.ALL_DESCRIPTORS) ? '~0' : String(value));
+const rlimit: Show = (value) => (value === RLIM_INFINITY ? 'RLIM_INFINITY' : String(value));
 
 const openRest = mask(named(open, 'O_'));
 /** open(2): the access mode is a number, the rest bits. With O_PATH there is no access mode. */
@@ -109,7 +111,7 @@ const SHOW: { readonly [K in StepKind]?: { readonly [I in keyof StepInputs[K]]?:
   fchmodat: { mode: octal },
   fchownat: { uid: id, gid: id, flags: at },
   unlinkat: { flags: at },
-  close_range: { last: lastFd, flags: mask({ CLOSE_RANGE_UNSHARE: 2, CLOSE_RANGE_CLOEXEC: 4 }) },
+  close_range: { last: lastFd, flags: mask(named(closeRange, 'CLOSE_RANGE_')) },
   umask: { mask: octal },
   open_tree: { flags: mask({ ...named(open, 'AT_'), ...named(mount, 'OPEN_TREE_') }) },
   fsopen: { flags: mask(named(mount, 'FSOPEN_')) },
@@ -123,7 +125,7 @@ const SHOW: { readonly [K in StepKind]?: { readonly [I in keyof StepInputs[K]]?:
   clone: { flags: namespaces },
   unshare: { flags: namespaces },
   setns: { flags: namespaces },
-  netlink: { protocol: oneOf({ NETLINK_ROUTE: 0, NETLINK_NETFILTER: 12 }) },
+  netlink: { protocol: oneOf({ NETLINK_ROUTE, NETLINK_NETFILTER: 12 }) },
   pty_peer: { flags: openFlags },
   setresgid: { real: id, effective: id, saved: id },
   setresuid: { real: id, effective: id, saved: id },

@@ -2,6 +2,7 @@
  * Writes a cpio archive of the "newc" format, which is what the kernel unpacks as its initramfs
  * (Documentation/driver-api/early-userspace/buffer-format.rst). Directories come before what is in them.
  */
+import { S_IFDIR, S_IFMT } from '../../kernel/constants/stat.js';
 
 export interface CpioEntry {
   /** Without a leading slash. */
@@ -20,7 +21,7 @@ export function writeCpio(entries: readonly CpioEntry[]): Buffer {
 
 function member(inode: number, { path, mode, data = new Uint8Array() }: CpioEntry): Uint8Array[] {
   const name = Buffer.from(`${path}\0`);
-  const links = (mode & 0o170000) === 0o040000 ? 2 : 1;
+  const links = (mode & S_IFMT) === S_IFDIR ? 2 : 1;
   // inode mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check
   const fields = [inode, mode, 0, 0, links, 0, data.length, 0, 0, 0, 0, name.length, 0];
   const header = Buffer.from(`070701${fields.map((n) => n.toString(16).toUpperCase().padStart(8, '0')).join('')}`);
