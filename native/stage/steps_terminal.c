@@ -11,6 +11,12 @@
 #define TIOCGPTPEER _IO('T', 0x41)
 #endif
 
+int step_setpgid(struct call *call)
+{
+    (void)call;
+    return done(setpgid(0, 0));
+}
+
 int step_setsid(struct call *call)
 {
     (void)call;

@@ -85,7 +85,8 @@ function cgroupOf(
 ): CgroupPlan | null {
   if (cgroups.layout === 'none') return null;
   const { devices = [], memory, pids, cpu } = config.linux?.resources ?? {};
-  const path = config.linux?.cgroupsPath || `${process.env.TARE_CGROUP_PARENT ?? '/tare'}/${id}`;
+  const named = config.linux?.cgroupsPath;
+  const path = named || `${process.env.TARE_CGROUP_PARENT ?? '/tare'}/${id}`;
   // Nothing is allowed that neither the bundle nor the defaults allow; the defaults come last, since a container needs them.
   // A user who is not root can neither write device rules nor make devices.
   const [denyAll, ...defaults] = DEFAULT_DEVICE_RULES as readonly [DeviceRule, ...DeviceRule[]];
@@ -95,6 +96,9 @@ function cgroupOf(
     path,
     limits: { memory, pids, cpu, devices: rules },
     devicePrograms: deviceProgram,
+    // Who names a cgroup may look for it in every hierarchy. Else it is made where something is limited, and in version 2, by
+    // which a container is frozen and killed: each hierarchy more costs its cgroup, a move and a mount.
+    hierarchies: named ? 'all' : 'needed',
   });
   for (const { field, why } of plan.unenforced) {
     const sentence = `${field} cannot be enforced here: ${why}`;

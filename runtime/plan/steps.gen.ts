@@ -2,7 +2,7 @@
 import type { Lane, Slot } from './plan.js';
 
 /** SHA-256 of steps.def; a plan carries it, and stage refuses a plan whose hash is another. */
-export const STEPS_HASH = '6d39480f8f57d150816cd16add4d0e7222a2772adeba23e2ad9ab2f91ad5cf67';
+export const STEPS_HASH = 'b22f83b8c6c18ff30e51198e870884b806586267b4d31ef59a897116dc22ba8a';
 
 export interface StepInputs {
   /** openat2(2) */
@@ -91,6 +91,8 @@ export interface StepInputs {
   supervise: { readonly pid: Slot<'pid'> | 'self'; readonly state: Slot<'fd'> | 'cwd' | 'none'; readonly listener: Slot<'fd'> | 'cwd' | 'none' };
   /** setsid(2) */
   setsid: Record<never, never>;
+  /** setpgid(2): a process group of its own */
+  setpgid: Record<never, never>;
   /** ioctl(2) TIOCSCTTY */
   set_ctty: { readonly fd: Slot<'fd'> | 'cwd' | 'none' };
   /** ioctl(2) TIOCSPTLCK */
@@ -171,6 +173,7 @@ export interface StepOutputs {
   give: Record<never, never>;
   supervise: Record<never, never>;
   setsid: Record<never, never>;
+  setpgid: Record<never, never>;
   set_ctty: Record<never, never>;
   pty_unlock: Record<never, never>;
   pty_peer: { readonly fd: Slot<'fd'> };
@@ -245,6 +248,7 @@ export const STEP_KINDS: readonly KindInfo[] = [
   { kind: 'give', inputs: [{ letter: 's', name: 'name' }, { letter: 'd', name: 'fd' }], outputs: [], what: "passes a descriptor to TypeScript" },
   { kind: 'supervise', inputs: [{ letter: 'p', name: 'pid' }, { letter: 'd', name: 'state' }, { letter: 'd', name: 'listener' }], outputs: [], what: "forwards signals, reaps, answers the supervisor's socket, writes STATE/exit atomically" },
   { kind: 'setsid', inputs: [], outputs: [], what: "setsid(2)" },
+  { kind: 'setpgid', inputs: [], outputs: [], what: "setpgid(2): a process group of its own" },
   { kind: 'set_ctty', inputs: [{ letter: 'd', name: 'fd' }], outputs: [], what: "ioctl(2) TIOCSCTTY" },
   { kind: 'pty_unlock', inputs: [{ letter: 'd', name: 'fd' }], outputs: [], what: "ioctl(2) TIOCSPTLCK" },
   { kind: 'pty_peer', inputs: [{ letter: 'd', name: 'fd' }, { letter: 'u', name: 'flags' }], outputs: [{ letter: 'd', name: 'fd' }], what: "ioctl(2) TIOCGPTPEER" },

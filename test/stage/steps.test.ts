@@ -123,6 +123,16 @@ describe.each(BUILDS)('%s: steps', (build) => {
     expect(await fails(step('netlink', [99, linkUp(1)]))).toMatchObject({ name: 'socket' });
   });
 
+  it('a process group of its own', async () => {
+    await using stage = new Stage(
+      planBytes({ lanes: [[step('setpgid'), shell('cut -d" " -f1,5 /proc/self/stat; echo $$')]] }),
+      { build },
+    );
+    expect(await stage.ended()).toBe(0);
+    const [stat, shellPid] = stage.output.trim().split('\n');
+    expect(stat?.split(' ')[1]).toBe(shellPid);
+  });
+
   it('a terminal: the peer by descriptor, its size, and a session of its own', async () => {
     const lane = [
       step('openat2', [CWD, '/dev/ptmx', O.rdwr | 0o400, 0, 0], { out: [0] }),

@@ -4,6 +4,7 @@
  * and becomes its program; where creating and starting are two operations, a `call` named start lies between them.
  */
 import { TareError } from '../../kernel/error.js';
+import { missingRequired } from '../../kernel/features.js';
 import { PlanBuilder } from '../builder.js';
 import type { Plan } from '../plan.js';
 import { PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS } from './abi.js';
@@ -53,7 +54,7 @@ export function compileCreate(input: CompileInput): Compiled {
   const listener = builder.given(CREATE.listener);
   const init = input.init ? builder.given(CREATE.init) : undefined;
 
-  outside.setsid('signals of the caller’s terminal reach the container once: by the caller, not by stage as well');
+  outside.setpgid('signals of the caller’s terminal reach the container once: by the caller, not by stage as well');
   const entrance = makeCgroup(compilation);
   const { pid } = outside
     .for('linux.namespaces')
@@ -110,13 +111,8 @@ function checkInput({ config, features }: Compilation): void {
   if (config.process === undefined) {
     throw new TareError('config', 'config.json: process is missing: there is nothing to run', { path: 'process' });
   }
-  const needs: [boolean, string][] = [
-    [features.openat2, 'openat2 (Linux 5.6), which keeps paths of the container within its root'],
-    [features.newMountApi && features.openTree, 'fsopen and move_mount (Linux 5.2), which mount without paths'],
-  ];
-  for (const [there, what] of needs) {
-    if (!there) throw new TareError('unsupported', `this kernel has no ${what}`);
-  }
+  const missing = missingRequired(features);
+  if (missing.length > 0) throw new TareError('unsupported', missing.join('; '));
 }
 
 /**
