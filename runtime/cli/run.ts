@@ -58,7 +58,7 @@ export async function runInForeground(options: Foreground): Promise<number> {
   try {
     container = await Container.run({
       id,
-      bundle,
+      bundle: withOurSize(bundle),
       init,
       stateRoot,
       autoRemove: true,
@@ -76,6 +76,15 @@ export async function runInForeground(options: Foreground): Promise<number> {
     terminal?.close();
     if (container) await deleteQuietly(container);
   }
+}
+
+/** A program that asks for the size of its terminal at once gets that of ours, not 0. */
+function withOurSize(bundle: Foreground['bundle']): Foreground['bundle'] {
+  const { process } = bundle.config;
+  const size = windowSize();
+  if (!process?.terminal || process.consoleSize || !size) return bundle;
+  const consoleSize = { width: size.columns, height: size.rows };
+  return { ...bundle, config: { ...bundle.config, process: { ...process, consoleSize } } };
 }
 
 /** Somebody else may have deleted it meanwhile (`tare delete --force`): then there is nothing left to do. */
