@@ -7,18 +7,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
-import { OwnedFd } from '../kernel/fd.js';
 import { stateRoot } from '../kernel/places.js';
+import { bootId, isAlive, openProcess, type ProcessIdentity } from '../kernel/process-identity.js';
+import { SIGKILL } from '../kernel/signals.js';
 import { type ContainerId, containerId, OCI_VERSION, type OciState, type Status } from '../oci/index.js';
 import type { PlanRun } from '../plan/index.js';
 import { type ExitStatus, exitStatus } from './exit-status.js';
 import { undoAll } from './journal.js';
 import { type CreateOptions, firstState, type Launched, launch } from './launch.js';
 import { prepare } from './prepare.js';
-import { bootId, isAlive } from './process-identity.js';
 import { StateDirectory, type StoredState } from './state-directory.js';
-
-const SIGKILL = 9;
 
 export class Container {
   readonly id: ContainerId;
@@ -113,7 +111,7 @@ export class Container {
   async wait(): Promise<ExitStatus> {
     if (this.#owned) return exitStatus(await this.#owned.run.exited);
     const stored = this.#directory.read();
-    if (stored.init) await processEnd(stored.init.pid, () => isAlive(stored.init));
+    if (stored.init) await processEnd(stored.init);
     // Stage writes it down right after it has reaped the process; if stage was killed, nobody does.
     for (let tries = 0; tries < 50 && isAlive(stored.stage); tries++) {
       if (this.#directory.readExit()) break;
@@ -128,11 +126,8 @@ export class Container {
   /** Sends a signal to its first process. @throws TareError `state` when it has ended */
   kill(signal: number): void {
     const { init } = this.#directory.read();
-    if (!init || !isAlive(init))
-      throw new TareError('state', `the container ${this.id} has ended: there is nothing to signal`);
-    using pidfd = new OwnedFd(native.pidfdOpen(init.pid));
-    // Held now: if it is still the same process, it cannot become another one any more.
-    if (!isAlive(init)) throw new TareError('state', `the container ${this.id} has ended: there is nothing to signal`);
+    using pidfd = init && openProcess(init);
+    if (!pidfd) throw new TareError('state', `the container ${this.id} has ended: there is nothing to signal`);
     native.pidfdSendSignal(pidfd.fd, signal);
   }
 
@@ -172,23 +167,13 @@ export class Container {
 }
 
 /** Resolves when a process that is not our child has ended. */
-async function processEnd(pid: number, stillIt: () => boolean): Promise<void> {
-  let pidfd: number;
-  try {
-    pidfd = native.pidfdOpen(pid);
-  } catch (error) {
-    if (error instanceof TareError && error.syscall?.errno === 'ESRCH') return;
-    throw error;
-  }
-  try {
-    if (!stillIt()) return;
-    await new Promise<void>((resolve) => {
-      const watcher = native.watch(pidfd, 1, () => {
-        watcher.close();
-        resolve();
-      });
+async function processEnd(identity: ProcessIdentity): Promise<void> {
+  using pidfd = openProcess(identity);
+  if (!pidfd) return;
+  await new Promise<void>((resolve) => {
+    const watcher = native.watch(pidfd.fd, 1, () => {
+      watcher.close();
+      resolve();
     });
-  } finally {
-    native.close(pidfd);
-  }
+  });
 }

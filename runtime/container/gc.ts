@@ -3,9 +3,9 @@
  * that is gone. A container that still runs is left alone, whoever made it.
  */
 import { TareError } from '../kernel/error.js';
+import { bootId, isAlive } from '../kernel/process-identity.js';
 import type { ContainerId } from '../oci/index.js';
 import { undoAll } from './journal.js';
-import { bootId, isAlive } from './process-identity.js';
 import { StateDirectory } from './state-directory.js';
 
 /** Removes what is left behind below a state root. Returns the ids. */

@@ -4,10 +4,8 @@
  */
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { native } from '../kernel/addon.js';
 import { type CgroupPlace, killCgroup, removeCgroups } from '../kernel/cgroup/index.js';
-import { OwnedFd } from '../kernel/fd.js';
-import { isAlive, type ProcessIdentity } from './process-identity.js';
+import { killProcess, type ProcessIdentity } from '../kernel/process-identity.js';
 import type { StateDirectory } from './state-directory.js';
 
 export type JournalEntry =
@@ -15,8 +13,6 @@ export type JournalEntry =
   | { readonly undo: 'process'; readonly process: ProcessIdentity }
   /** Cgroups to empty and remove. */
   | { readonly undo: 'cgroups'; readonly places: readonly CgroupPlace[] };
-
-const SIGKILL = 9;
 
 export function journal(directory: StateDirectory, entry: JournalEntry): void {
   // One write of less than a page, with O_APPEND: a line is there as a whole or not at all.
@@ -51,21 +47,5 @@ async function undo(entry: JournalEntry): Promise<void> {
     case 'cgroups':
       await killCgroup(entry.places);
       return removeCgroups(entry.places);
-  }
-}
-
-/** By pidfd, and only if it is still the process that was meant once the pidfd is held. */
-function killProcess(identity: ProcessIdentity): void {
-  if (!isAlive(identity)) return;
-  using pidfd = openPidfd(identity.pid);
-  if (pidfd && isAlive(identity)) native.pidfdSendSignal(pidfd.fd, SIGKILL);
-}
-
-function openPidfd(pid: number): OwnedFd | undefined {
-  try {
-    return new OwnedFd(native.pidfdOpen(pid));
-  } catch (error) {
-    if ((error as { syscall?: { errno: string } }).syscall?.errno === 'ESRCH') return undefined;
-    throw error;
   }
 }

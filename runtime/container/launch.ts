@@ -6,12 +6,12 @@ import { native } from '../kernel/addon.js';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
 import { TareError } from '../kernel/error.js';
 import { closeAll } from '../kernel/fd.js';
+import { bootId, identityOf } from '../kernel/process-identity.js';
 import type { ContainerId } from '../oci/index.js';
 import { CREATE, initImage, type Lane, type Plan, type PlanRun, type RunOptions, runPlan } from '../plan/index.js';
 import { Promised } from '../plan/promised.js';
 import { journal } from './journal.js';
 import type { Prepared, PrepareOptions } from './prepare.js';
-import { bootId, identityOf } from './process-identity.js';
 import type { StateDirectory, StoredState } from './state-directory.js';
 
 export interface CreateOptions extends Omit<PrepareOptions, 'id' | 'gate'> {

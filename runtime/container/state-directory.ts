@@ -9,8 +9,8 @@ import type { CgroupPlace } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
 import { writeFileAtomic } from '../kernel/files.js';
 import { DirectoryLock } from '../kernel/lock.js';
+import { identityOf, type ProcessIdentity } from '../kernel/process-identity.js';
 import type { ContainerId } from '../oci/index.js';
-import { identityOf, type ProcessIdentity } from './process-identity.js';
 
 /** state.json. */
 export interface StoredState {

@@ -36,6 +36,8 @@ export const SIGNALS = [
   'SIGSYS',
 ] as const;
 
+export const SIGKILL = 9;
+
 /** Names with the same number as another. */
 const ALIASES: Readonly<Record<string, string>> = { SIGIOT: 'SIGABRT', SIGCLD: 'SIGCHLD', SIGPOLL: 'SIGIO' };
 

@@ -5,13 +5,12 @@
  */
 import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
+import { SIGKILL } from '../kernel/signals.js';
 import type { PlanRun, RunOptions } from './driver.js';
 import { encodePlan, lanesOf } from './encode.js';
 import type { Plan } from './plan.js';
 import { stageImage } from './stage-image.js';
 import { StageRun } from './stage-run.js';
-
-const SIGKILL = 9;
 
 /**
  * Starts stage with the plan. Throws a TareError, with nothing left open, when the plan is malformed, a given descriptor is

@@ -6,6 +6,7 @@ import { native } from '../kernel/addon.js';
 import { errnoName } from '../kernel/errno.js';
 import { TareError } from '../kernel/error.js';
 import type { Watcher } from '../kernel/native.js';
+import { SIGKILL } from '../kernel/signals.js';
 import type { Cloned, PlanRun, RunOptions, StepAt, StepOutcome } from './driver.js';
 import { answerErrno, stepFailure } from './failure.js';
 import { LaneSocket } from './lane-socket.js';
@@ -17,7 +18,6 @@ import type { Report } from './reports.js';
 
 /** How long an aborted stage may take to end by itself before it is killed, in milliseconds. */
 const ABORT_MS = 2000;
-const SIGKILL = 9;
 
 export class StageRun implements PlanRun {
   readonly pid: number;

@@ -3,9 +3,11 @@
  * answer is kept until the machine reboots, since the probe costs as long as a boot.
  */
 import { constants } from 'node:fs';
-import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { writeFileAtomic } from '../kernel/files.js';
+import { bootId } from '../kernel/process-identity.js';
 import type { Image } from './image/index.js';
 import { machinesFolder, type Progress } from './image/store.js';
 import type { Accelerator } from './qemu.js';
@@ -19,14 +21,11 @@ export type AcceleratorAnswer = z.infer<typeof Answer>;
 
 /** What to run machines with, on this host, since its last boot. */
 export async function chooseAccelerator(image: Image, onProgress: Progress = () => undefined): Promise<Accelerator> {
-  const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
   const known = await lastAnswer();
-  if (known?.bootId === bootId) return known.accelerator;
-  const answer = { bootId, ...(await ask(image, onProgress)) };
-  const file = join(machinesFolder(), 'accelerator.json');
+  if (known?.bootId === bootId()) return known.accelerator;
+  const answer = { bootId: bootId(), ...(await ask(image, onProgress)) };
   await mkdir(machinesFolder(), { recursive: true, mode: 0o700 });
-  await writeFile(`${file}.tmp`, JSON.stringify(answer));
-  await rename(`${file}.tmp`, file);
+  writeFileAtomic(join(machinesFolder(), 'accelerator.json'), JSON.stringify(answer));
   return answer.accelerator;
 }
 

@@ -16,8 +16,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { collectGarbage } from '../../runtime/container/index.js';
 import { journal, undoAll } from '../../runtime/container/journal.js';
-import { bootId, identityOf, isAlive, type ProcessIdentity } from '../../runtime/container/process-identity.js';
 import { StateDirectory, type StoredState } from '../../runtime/container/state-directory.js';
+import { bootId, identityOf, isAlive, type ProcessIdentity } from '../../runtime/kernel/process-identity.js';
 import { containerId } from '../../runtime/oci/index.js';
 
 let root: string;

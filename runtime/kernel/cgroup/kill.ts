@@ -7,9 +7,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { native } from '../addon.js';
 import { TareError } from '../error.js';
+import { SIGKILL } from '../signals.js';
 import type { CgroupPlace } from './types.js';
-
-const SIGKILL = 9;
 
 /** The pids in a cgroup and the cgroups below it, in our pid namespace. Empty when it is gone. */
 export function processesOf(place: CgroupPlace): number[] {

@@ -1,8 +1,12 @@
 /**
  * Which process a pid is. Pids are used again; a pid together with the time at which its process started is not, within one
- * boot. proc_pid_stat(5), field 22; proc(5), /proc/sys/kernel/random/boot_id.
+ * boot. proc_pid_stat(5), field 22; pidfd_open(2); proc(5), /proc/sys/kernel/random/boot_id.
  */
 import { readFileSync } from 'node:fs';
+import { native } from './addon.js';
+import { TareError } from './error.js';
+import { OwnedFd } from './fd.js';
+import { SIGKILL } from './signals.js';
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -27,6 +31,27 @@ export function identityOf(pid: number): ProcessIdentity | undefined {
 
 export function isAlive(identity: ProcessIdentity | undefined): boolean {
   return identity !== undefined && identityOf(identity.pid)?.startTime === identity.startTime;
+}
+
+/** A pidfd of the process; undefined when it has ended. Looked at again once it is held: it cannot become another one then. */
+export function openProcess(identity: ProcessIdentity): OwnedFd | undefined {
+  if (!isAlive(identity)) return undefined;
+  let pidfd: OwnedFd;
+  try {
+    pidfd = new OwnedFd(native.pidfdOpen(identity.pid));
+  } catch (error) {
+    if (error instanceof TareError && error.syscall?.errno === 'ESRCH') return undefined;
+    throw error;
+  }
+  if (isAlive(identity)) return pidfd;
+  pidfd.close();
+  return undefined;
+}
+
+/** Sends SIGKILL, to this process and no other; nothing when it has ended. */
+export function killProcess(identity: ProcessIdentity): void {
+  using pidfd = openProcess(identity);
+  if (pidfd) native.pidfdSendSignal(pidfd.fd, SIGKILL);
 }
 
 /** Changes with each boot of the machine. */
