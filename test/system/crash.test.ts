@@ -25,7 +25,7 @@ describe('when tare is killed', () => {
       const rootfs = makeRootfs(join(world.folder, 'rootfs'));
       // Stopped in the middle of create, at whatever step it has got to.
       const script = `
-        for lines in 3 60 140 260 500 700; do
+        for lines in 3 30 100 200 300 450; do
           mkfifo "$TMPDIR/out"
           tare step --auto --rootfs "$1" -- sleep 1000 > "$TMPDIR/out" & pid=$!
           head -n $lines < "$TMPDIR/out" > "$TMPDIR/seen"; kill -9 $pid; wait $pid 2>/dev/null
@@ -34,7 +34,7 @@ describe('when tare is killed', () => {
           for id in $(tare ps | tail -n +2 | cut -d' ' -f1); do tare delete --force $id; done
         done`;
       const { stdout } = await world.run(['bash', '-c', script, 'bash', rootfs]);
-      expect(stdout.trim().split(/\s+/)).toEqual(['3', '60', '140', '260', '500', '700']);
+      expect(stdout.trim().split(/\s+/)).toEqual(['3', '30', '100', '200', '300', '450']);
     }));
 
   it('and its container has ended meanwhile, gc removes what is left', () =>

@@ -1,19 +1,22 @@
 /** A container of a user who is not root. */
 import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { probeFeatures } from '../../runtime/kernel/features.js';
+import { publicCopy } from '../harness/public-copy.js';
 import { makeRootfs } from '../harness/rootfs.js';
 import { inWorld, type World } from '../harness/world.js';
 
 const UID = 65534;
+const copy = publicCopy();
+afterAll(() => copy[Symbol.dispose]());
 
 function asUser(world: World, args: string[]) {
   chmodSync(world.folder, 0o755);
   const state = join(world.folder, 'user-state');
   mkdirSync(state, { recursive: true, mode: 0o700 });
   chownSync(state, UID, UID);
-  const words = ['setpriv', `--reuid=${UID}`, `--regid=${UID}`, '--clear-groups', 'tare', ...args];
+  const words = ['setpriv', `--reuid=${UID}`, `--regid=${UID}`, '--clear-groups', process.execPath, copy.tare, ...args];
   return world.run(words, { env: { TARE_STATE: state, HOME: '/nonexistent' } });
 }
 
