@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, type TestContext, test } from 'vitest';
 import { packageRoot } from '../../runtime/kernel/places.js';
+import { publicCopy } from '../harness/public-copy.js';
 
 const TARE = join(packageRoot(), 'dist', 'bin', 'tare');
 
@@ -14,9 +15,14 @@ interface Ran {
   readonly stderr: string;
 }
 
-async function tare(ctx: TestContext, args: readonly string[], prefix: readonly string[] = []): Promise<Ran> {
+async function tare(
+  ctx: TestContext,
+  args: readonly string[],
+  prefix: readonly string[] = [],
+  program = TARE,
+): Promise<Ran> {
   if (!existsSync(join(packageRoot(), 'dist', 'runtime', 'cli', 'inspect.js'))) ctx.skip('needs "npm run build"');
-  const [command = '', ...rest] = [...prefix, process.execPath, TARE, 'inspect', ...args];
+  const [command = '', ...rest] = [...prefix, process.execPath, program, 'inspect', ...args];
   try {
     return { status: 0, ...(await promisify(execFile)(command, rest)) };
   } catch (error) {
@@ -76,7 +82,8 @@ test.for<[string[], RegExp]>([
 test('a process of somebody else is one sentence', async (ctx) => {
   if (process.getuid?.() !== 0) ctx.skip('needs root, to become somebody else');
   const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
-  const { status, stdout, stderr } = await tare(ctx, [`${process.pid}`], nobody);
+  using copy = publicCopy();
+  const { status, stdout, stderr } = await tare(ctx, [`${process.pid}`], nobody, copy.tare);
   expect([status, stdout]).toEqual([125, '']);
   expect(stderr).toMatch(
     new RegExp(`^tare: process ${process.pid} may not be looked at .*: be root, or the user .*\\n$`),
