@@ -78,6 +78,15 @@ describe('a page that says such a thing', () => {
     await other.until(() => other.output.get(id)?.includes('fine') === true, 'the echo');
   });
 
+  it('in letters of several bytes is disconnected with as much of the reason as a close frame holds', async () => {
+    await using test = await openLab();
+    const page = await Page.open(test);
+    page.socket.send(JSON.stringify({ type: 'machine.new', ['漢'.repeat(200)]: 1 }));
+    await page.until(() => page.closed !== undefined, 'the end of the connection');
+    expect(page.closed?.code).toBe(CLOSE.malformed);
+    expect(page.closed?.reason).toMatch(/^the message is not one of the protocol: .*漢$/);
+  });
+
   it('too large is disconnected', async () => {
     await using test = await openLab();
     const page = await Page.open(test);

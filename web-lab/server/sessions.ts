@@ -142,12 +142,16 @@ function listen(socket: WebSocket, session: Session): void {
       return session.input(frame.terminal, frame.data);
     }
     const read = readMessage(bytes.toString('utf8'));
-    // A close frame's reason may have 123 bytes.
-    if ('fault' in read) return socket.close(CLOSE.malformed, read.fault.slice(0, 100));
+    if ('fault' in read) return socket.close(CLOSE.malformed, reason(read.fault));
     void session.handle(read.message);
   });
   // A frame that is too large, or not UTF-8, or not masked: ws has closed the connection and says so here.
   socket.on('error', () => socket.terminate());
+}
+
+/** A close frame's reason may have 123 bytes (RFC 6455, 5.5); ws throws when it has more. The text may hold what the page said. */
+function reason(text: string): string {
+  return new TextDecoder().decode(Buffer.from(text).subarray(0, 123), { stream: true });
 }
 
 /** A page whose machine sleeps or whose network went away does not close its socket: what does not answer a ping is gone. */
