@@ -3,7 +3,7 @@
  * process that made it: namespaces, mounts, cgroup, limits, capabilities. Without a terminal, or with --auto, it goes through by itself.
  */
 import { randomBytes } from 'node:crypto';
-import { openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { Command } from 'commander';
 import { Container } from '../container/index.js';
@@ -64,6 +64,7 @@ async function stepThrough(words: string[], options: ContainerOptions & { auto?:
     await terminal?.drained();
     return code;
   } finally {
+    closeSync(nothing);
     prompt?.close();
     terminal?.close();
     if (container) await deleteQuietly(container);

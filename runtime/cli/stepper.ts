@@ -84,16 +84,17 @@ export class Stepper implements Required<Pick<RunOptions, 'beforeStep' | 'afterS
     if (this.#busy || !next || !waiting) return;
     this.#busy = true;
     this.#waiting.delete(key(next));
+    const isLast = LAST.has(next.step.kind);
     try {
       if (this.#cursor === 0) await this.#changes(); // the first look: what is there before
       if (this.#stopsBefore(next)) await this.#ask(next);
-      waiting.go();
+      if (isLast) this.#print(this.#heading(next, 'never comes back'));
     } catch (reason) {
       waiting.stop(reason);
       return;
     }
-    if (!LAST.has(next.step.kind)) return;
-    this.#print(this.#heading(next, 'never comes back'));
+    waiting.go();
+    if (!isLast) return;
     this.#cursor++;
     this.#busy = false;
     void this.#advance();

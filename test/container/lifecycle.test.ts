@@ -16,7 +16,10 @@ describe.skipIf(missing !== undefined)('a container', () => {
     folder = mkdtempSync(join(tmpdir(), 'tare-life-'));
     rootfs = makeRootfs(join(folder, 'rootfs'));
   });
-  afterAll(() => rmSync(folder, { recursive: true }));
+  afterAll(async () => {
+    for (const container of Container.list(join(folder, 'state'))) await container.delete({ force: true });
+    rmSync(folder, { recursive: true });
+  });
 
   let count = 0;
   const options = (args: string[], change: Partial<CreateOptions> = {}): CreateOptions => ({
