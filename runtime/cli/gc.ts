@@ -1,12 +1,12 @@
 /** `tare gc`: removes what commands that were killed left behind. */
-import { writeSync } from 'node:fs';
 import { Command } from 'commander';
 import { collectGarbage } from '../container/index.js';
 import { stateRoot } from '../kernel/places.js';
+import { print } from './print.js';
 
 export function gcCommand(): Command {
   return new Command('gc').action(async () => {
     const removed = await collectGarbage(stateRoot());
-    writeSync(1, removed.length === 0 ? 'nothing was left behind\n' : `removed ${removed.join(', ')}\n`);
+    await print(removed.length === 0 ? 'nothing was left behind\n' : `removed ${removed.join(', ')}\n`);
   });
 }

@@ -2,7 +2,7 @@
  * The command line that other people's managers call: `tare-oci`, with runc's commands and options. What it does not have
  * yet is refused by name. https://github.com/opencontainers/runtime-tools/blob/master/docs/command-line-interface.md
  */
-import { appendFileSync, writeFileSync, writeSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { Container } from '../container/index.js';
 import { TareError } from '../kernel/error.js';
@@ -10,6 +10,7 @@ import { stateRoot } from '../kernel/places.js';
 import { parseSignal } from '../kernel/signals.js';
 import { loadBundle, OCI_VERSION } from '../oci/index.js';
 import { prepareCommand, version } from './main.js';
+import { print } from './print.js';
 import { reportError } from './report-error.js';
 import { runInForeground } from './run.js';
 
@@ -108,9 +109,7 @@ function stateCommand(root: () => string): Command {
   return new Command('state')
     .description('Print the state of a container')
     .argument('<container-id>')
-    .action((id: string) => {
-      writeSync(1, `${JSON.stringify(Container.open(id, root()).state(), null, 2)}\n`);
-    });
+    .action((id: string) => print(`${JSON.stringify(Container.open(id, root()).state(), null, 2)}\n`));
 }
 
 function killCommand(root: () => string): Command {
@@ -140,9 +139,9 @@ function listCommand(root: () => string): Command {
     .option('-q, --quiet', 'ids only')
     .action(({ format, quiet }: { format: string; quiet?: boolean }) => {
       const states = Container.list(root()).map((container) => container.state());
-      if (quiet) writeSync(1, states.map(({ id }) => `${id}\n`).join(''));
-      else if (format === 'json') writeSync(1, `${JSON.stringify(states)}\n`);
-      else writeSync(1, states.map((s) => `${s.id}\t${s.pid ?? 0}\t${s.status}\t${s.bundle}\n`).join(''));
+      if (quiet) return print(states.map(({ id }) => `${id}\n`).join(''));
+      if (format === 'json') return print(`${JSON.stringify(states)}\n`);
+      return print(states.map((s) => `${s.id}\t${s.pid ?? 0}\t${s.status}\t${s.bundle}\n`).join(''));
     });
 }
 

@@ -1,5 +1,4 @@
 /** `tare plan`: the plan that would make a container, printed, as JSON, or compared with another's. Nothing is made. */
-import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { Command } from 'commander';
 import { prepare } from '../container/index.js';
@@ -8,6 +7,7 @@ import { FEATURES, type FeatureName, type Features, probeFeatures, withoutFeatur
 import type { Bundle } from '../oci/index.js';
 import { diffPlans, type Plan, planToJson, printDiff, printPlan } from '../plan/index.js';
 import { addContainerOptions, bundleOf, type ContainerOptions } from './container-options.js';
+import { print } from './print.js';
 import { warn } from './report-error.js';
 import { windowSize } from './terminal-proxy.js';
 
@@ -35,39 +35,34 @@ Examples:
   tare plan --diff ./bundle-a ./bundle-b
   tare plan --bundle ./bundle --features-without mountSetattr,cloneIntoCgroup`,
     )
-    .action((words: string[], options: PlanOptions) => {
+    .action(async (words: string[], options: PlanOptions) => {
       const features = featuresFor(options.featuresWithout);
-      if (options.diff) return printDifference(options.diff, features, options);
-      printOne(compile(bundleOf(options, words), features, options.init), options);
+      if (options.diff) await print(differenceText(options.diff, features, options));
+      else await print(planText(compile(bundleOf(options, words), features, options.init), options));
     });
 }
 
-function printOne(plan: Plan, options: PlanOptions): void {
-  if (options.json) {
-    print(`${JSON.stringify(planToJson(plan), null, 2)}\n`);
-    return;
-  }
+function planText(plan: Plan, options: PlanOptions): string {
+  if (options.json) return `${JSON.stringify(planToJson(plan), null, 2)}\n`;
   const terminal = isatty(1);
-  print(
-    printPlan(plan, {
-      color: terminal && !process.env.NO_COLOR,
-      width: terminal ? windowSize()?.columns : undefined,
-      view: options.order ? 'order' : 'lanes',
-      full: options.full,
-    }),
-  );
+  return printPlan(plan, {
+    color: terminal && !process.env.NO_COLOR,
+    width: terminal ? windowSize()?.columns : undefined,
+    view: options.order ? 'order' : 'lanes',
+    full: options.full,
+  });
 }
 
-function printDifference(folders: readonly string[], features: Features, options: PlanOptions): void {
+function differenceText(folders: readonly string[], features: Features, options: PlanOptions): string {
   const [a, b, ...more] = folders;
   if (a === undefined || b === undefined || more.length > 0) {
     throw new TareError('usage', `--diff takes two bundles, not ${folders.length}: tare plan --diff A B`);
   }
   const [before, after] = [a, b].map((folder) => compile(bundleOf({ bundle: folder }, []), features)) as [Plan, Plan];
-  const text = printDiff(diffPlans(before, after), { names: [a, b], color: isatty(1) && !process.env.NO_COLOR });
-  print(
-    options.json ? `${JSON.stringify(diffPlans(before, after), numbers, 2)}\n` : text || 'the plans are the same\n',
-  );
+  const difference = diffPlans(before, after);
+  if (options.json) return `${JSON.stringify(difference, numbers, 2)}\n`;
+  const color = isatty(1) && !process.env.NO_COLOR;
+  return printDiff(difference, { names: [a, b], color }) || 'the plans are the same\n';
 }
 
 /** In place of the id, which a plan has and a bundle has not. */
@@ -93,14 +88,4 @@ function featuresFor(names: string | undefined): Features {
 function numbers(_: string, value: unknown): unknown {
   if (typeof value === 'bigint') return value.toString();
   return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value;
-}
-
-/** A reader that has seen enough (`| head`) is no failure. */
-function print(text: string): void {
-  const bytes = Buffer.from(text);
-  try {
-    for (let done = 0; done < bytes.length; ) done += writeSync(1, bytes, done);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
-  }
 }
