@@ -9,6 +9,7 @@ import { createProvider } from '../vm/index.js';
 import { runAttempt } from './exercise-session.js';
 import { type Answer, askAttempt, type Request } from './exercise-socket.js';
 import { fillExercise, formatTask, formatTasks, paint, plainText } from './exercise-text.js';
+import { print } from './print.js';
 
 export function exerciseCommand(): Command {
   const exercise = new Command('exercise').description('List, start, check and solve exercises').addHelpText(
@@ -45,41 +46,43 @@ async function list({ json }: { json?: boolean }): Promise<void> {
       ...{ id, title, chapter, minutes, difficulty },
       tasks: tasks.map((task) => task.id),
     }));
-    process.stdout.write(`${JSON.stringify(facts, null, 2)}\n`);
-    return;
+    return print(`${JSON.stringify(facts, null, 2)}\n`);
   }
-  for (const chapter of chapters.filter(({ status }) => status === 'written')) {
-    process.stdout.write(`${paint.bold(`${chapter.number}. ${chapter.title}`)}\n`);
-    for (const { id, title, minutes, difficulty } of exercises.filter((one) => one.chapter === chapter.number)) {
-      process.stdout.write(`   ${id.padEnd(20)} ${title} ${paint.dim(`(${difficulty}, ${minutes} min)`)}\n`);
-    }
-  }
+  const lines = chapters
+    .filter(({ status }) => status === 'written')
+    .flatMap(({ number, title }) => [
+      paint.bold(`${number}. ${title}`),
+      ...exercises
+        .filter(({ chapter }) => chapter === number)
+        .map((one) => `   ${one.id.padEnd(20)} ${one.title} ${paint.dim(`(${one.difficulty}, ${one.minutes} min)`)}`),
+    ]);
+  await print(`${lines.join('\n')}\n`);
 }
 
 async function start(id: string): Promise<void> {
   const { exercise, states } = await runAttempt(await loadExercise(id));
-  process.stdout.write(`\n${formatTasks(exercise, states)}\n`);
-  if (allDone(states)) process.stdout.write(`\n${plainText(exercise.explanation)}\n`);
+  await print(`\n${formatTasks(exercise, states)}\n`);
+  if (allDone(states)) await print(`\n${plainText(exercise.explanation)}\n`);
   process.exitCode = allDone(states) ? 0 : 1;
 }
 
 async function check(id?: string): Promise<void> {
   const answer = await ask(id, 'check');
   const exercise = await loadExercise(answer.exercise);
-  process.stdout.write(`${formatTasks(fillExercise(exercise, answer.vars), answer.tasks)}\n`);
+  await print(`${formatTasks(fillExercise(exercise, answer.vars), answer.tasks)}\n`);
   process.exitCode = allDone(answer.tasks) ? 0 : 1;
 }
 
 async function solve(id?: string): Promise<void> {
   const answer = await ask(id, 'solve');
   const exercise = await loadExercise(answer.exercise);
-  process.stdout.write(`${answer.solution ?? ''}\n${formatTasks(fillExercise(exercise, answer.vars), answer.tasks)}\n`);
+  await print(`${answer.solution ?? ''}\n${formatTasks(fillExercise(exercise, answer.vars), answer.tasks)}\n`);
   process.exitCode = allDone(answer.tasks) ? 0 : 1;
 }
 
 async function reset(id?: string): Promise<void> {
   const { exercise } = await ask(id, 'reset');
-  process.stdout.write(`${exercise} begins again, in a fresh machine\n`);
+  await print(`${exercise} begins again, in a fresh machine\n`);
 }
 
 /** @throws TareError `not-found` for an id that is none, `state` when there is no such attempt */
@@ -94,7 +97,7 @@ async function prove(id?: string): Promise<void> {
   let failed = 0;
   try {
     for (const exercise of exercises) {
-      process.stdout.write(`${paint.bold(exercise.id)}\n`);
+      await print(`${paint.bold(exercise.id)}\n`);
       for (const proof of await proofsOf(exercise)) {
         const began = Date.now();
         const fault = await proof.run(provider).then(
@@ -103,8 +106,8 @@ async function prove(id?: string): Promise<void> {
         );
         if (fault !== undefined) failed += 1;
         const seconds = paint.dim(`(${((Date.now() - began) / 1000).toFixed(1)} s)`);
-        process.stdout.write(`  ${formatTask(fault === undefined, proof.name)} ${seconds}\n`);
-        if (fault !== undefined) process.stdout.write(`      ${fault}\n`);
+        await print(`  ${formatTask(fault === undefined, proof.name)} ${seconds}\n`);
+        if (fault !== undefined) await print(`      ${fault}\n`);
       }
     }
   } finally {

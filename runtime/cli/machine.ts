@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { TareError } from '../kernel/error.js';
 import { createProvider, type Machine, prepareImage, prepareSnapshot } from '../vm/index.js';
 import { listRecords } from '../vm/process-record.js';
+import { formatTable, print } from './print.js';
 
 export function machineCommand(): Command {
   const command = new Command('machine')
@@ -33,17 +34,14 @@ async function build(): Promise<void> {
   const { accelerator } = await prepareSnapshot(image, {
     onProgress: (sentence, fraction) => say(sentence, 0.8 + fraction * 0.2),
   });
-  process.stdout.write(`image ${image.key}, run by ${accelerator === 'kvm' ? 'KVM' : 'TCG (no KVM that works)'}\n`);
+  await print(`image ${image.key}, run by ${accelerator === 'kvm' ? 'KVM' : 'TCG (no KVM that works)'}\n`);
 }
 
-async function list(options: { json?: boolean }): Promise<void> {
+async function list({ json }: { json?: boolean }): Promise<void> {
   const machines = await listRecords();
-  if (options.json) process.stdout.write(`${JSON.stringify(machines, null, 2)}\n`);
-  else {
-    process.stdout.write(`${'MACHINE'.padEnd(16)}${'QEMU'.padEnd(10)}STARTED BY\n`);
-    for (const { id, qemu, owner } of machines)
-      process.stdout.write(`${id.padEnd(16)}${String(qemu.pid).padEnd(10)}${owner.pid}\n`);
-  }
+  if (json) return print(`${JSON.stringify(machines, null, 2)}\n`);
+  const rows = machines.map(({ id, qemu, owner }) => [id, String(qemu.pid), String(owner.pid)]);
+  await print(formatTable([['MACHINE', 'QEMU', 'STARTED BY'], ...rows]));
 }
 
 /** The command's status becomes ours. */
@@ -61,7 +59,7 @@ async function withMachine(options: { cold?: boolean }, work: (machine: Machine)
 
 async function exec(machine: Machine, argv: readonly string[]): Promise<number> {
   const { status, stdout, stderr } = await machine.exec(argv, { maxOutput: 64 << 20 });
-  process.stdout.write(stdout);
+  await print(stdout);
   process.stderr.write(stderr);
   return status;
 }

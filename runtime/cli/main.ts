@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { packageRoot } from '../kernel/places.js';
+import { print } from './print.js';
 import { reportError } from './report-error.js';
 
 interface Entry {
@@ -127,10 +128,10 @@ function commandName(argv: readonly string[]): string | undefined {
   return undefined;
 }
 
-/** Failures of the command line itself are thrown, and shown like all others. */
+/** Failures of the command line itself are thrown, and shown like all others; help is printed as pages of text are. */
 export function prepareCommand(command: Command): void {
   command.exitOverride();
-  command.configureOutput({ outputError: () => undefined });
+  command.configureOutput({ writeOut: (text) => void print(text), outputError: () => undefined });
   for (const child of command.commands) prepareCommand(child);
 }
 

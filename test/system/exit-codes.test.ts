@@ -61,14 +61,21 @@ describe('a signal to tare run', () => {
 });
 
 describe('a reader of the output that goes away', () => {
-  it.each(['tare ps', 'tare ps --json', 'tare gc', 'tare plan --rootfs "$1" --json -- true', 'tare inspect $$'])(
-    'is no failure: %s',
-    (command) =>
-      inWorld('reader', async (world) => {
-        const rootfs = makeRootfs(join(world.folder, 'rootfs'));
-        const script = `{ sleep 0.2; ${command}; echo $? >&2; } | true`;
-        const { stderr } = await world.run(['bash', '-c', script, 'bash', rootfs]);
-        expect(stderr).toBe('0\n');
-      }),
+  it.each([
+    'tare ps',
+    'tare ps --json',
+    'tare gc',
+    'tare --help',
+    'tare exercise list',
+    'tare machine list',
+    'tare plan --rootfs "$1" --json -- true',
+    'tare inspect $$',
+  ])('is no failure: %s', (command) =>
+    inWorld('reader', async (world) => {
+      const rootfs = makeRootfs(join(world.folder, 'rootfs'));
+      const script = `{ sleep 0.2; ${command}; echo $? >&2; } | true`;
+      const { stderr } = await world.run(['bash', '-c', script, 'bash', rootfs]);
+      expect(stderr).toBe('0\n');
+    }),
   );
 });
