@@ -81,11 +81,6 @@ export function parseCapabilityMask(hex: string): bigint {
   return BigInt(`0x${hex}`);
 }
 
-/** The mask as /proc/PID/status shows it: 16 digits. */
-export function formatCapabilityMask(mask: bigint): string {
-  return mask.toString(16).padStart(16, '0');
-}
-
 export const ALL_CAPABILITIES = (1n << BigInt(CAPABILITIES.length)) - 1n;
 
 /**

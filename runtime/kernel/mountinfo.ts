@@ -38,16 +38,6 @@ export function parseMountInfo(text: string): MountInfo[] {
     .map(parseLine);
 }
 
-/** The mount in which an absolute path lies, as seen at `mounts`: of the deepest mount points the one mounted last. */
-export function mountOf(mounts: readonly MountInfo[], path: string): MountInfo | undefined {
-  let found: MountInfo | undefined;
-  for (const mount of mounts) {
-    if (!isBelow(path, mount.mountPoint)) continue;
-    if (!found || mount.mountPoint.length >= found.mountPoint.length) found = mount;
-  }
-  return found;
-}
-
 /** Propagation as mount(8) names it: `shared`, `slave`, `slave,shared`, `private` or `unbindable`. */
 export function propagation(mount: MountInfo): string {
   if (mount.unbindable) return 'unbindable';
@@ -91,8 +81,4 @@ function parseLine(line: string): MountInfo {
 /** Space, tab, newline, backslash and (in sources) `#` are written as `\040` and so on; each escape is one byte. */
 function unescapeOctal(text: string): string {
   return text.replace(/\\([0-3][0-7]{2})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
-}
-
-function isBelow(path: string, folder: string): boolean {
-  return folder === '/' || path === folder || path.startsWith(`${folder}/`);
 }

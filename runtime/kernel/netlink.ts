@@ -14,16 +14,6 @@ export function setLinkUp(link: Link): Uint8Array {
   return request(RTM_NEWLINK, [linkHeader(link, { flags: IFF_UP, change: IFF_UP }), ...linkName(link)]);
 }
 
-/** Several requests for one step, numbered, so that each acknowledgement says which of them it answers. */
-export function inSequence(requests: readonly Uint8Array[]): Uint8Array {
-  const joined = Buffer.concat(requests);
-  for (let at = 0, number = 1; at < joined.length; number++) {
-    joined.writeUInt32LE(number, at + 8);
-    at += joined.readUInt32LE(at);
-  }
-  return joined;
-}
-
 /** The protocol of these requests, for socket(2). */
 export const NETLINK_ROUTE = 0;
 

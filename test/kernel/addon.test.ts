@@ -15,7 +15,7 @@ import {
   RESOLVE_NO_SYMLINKS,
 } from '../../runtime/kernel/constants/open.js';
 import { OwnedFd } from '../../runtime/kernel/fd.js';
-import { RLIMITS, rlimitNumber } from '../../runtime/kernel/rlimits.js';
+import { RLIMITS } from '../../runtime/kernel/rlimits.js';
 import { failureOf, withFolder, withoutLeak } from './support.js';
 
 const flagsOf = (fd: number) =>
@@ -197,7 +197,7 @@ describe('questions about the kernel', () => {
 
   it('give the resource limits that /proc shows', () => {
     const shown = /^Max open files\s+(\S+)\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
-    const { soft, hard } = native.getrlimit(rlimitNumber('RLIMIT_NOFILE'));
+    const { soft, hard } = native.getrlimit(RLIMITS.indexOf('RLIMIT_NOFILE'));
     expect([String(soft), String(hard)]).toEqual(shown?.slice(1, 3));
     for (const number of RLIMITS.keys()) expect(native.getrlimit(number).hard).toBeGreaterThanOrEqual(0n);
   });

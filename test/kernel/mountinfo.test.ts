@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { mountOf, parseMountInfo, propagation } from '../../runtime/kernel/mountinfo.js';
+import { parseMountInfo, propagation } from '../../runtime/kernel/mountinfo.js';
 import { failureOf } from './support.js';
 
 const one = (line: string) => parseMountInfo(`${line}\n`)[0];
@@ -57,17 +57,7 @@ describe('mountinfo', () => {
     const text = readFileSync('/proc/self/mountinfo', 'utf8');
     const mounts = parseMountInfo(text);
     expect(mounts).toHaveLength(text.trimEnd().split('\n').length);
-    expect(mountOf(mounts, '/proc/self/status')).toMatchObject({ mountPoint: '/proc', fsType: 'proc' });
-  });
-
-  it('tells in which mount a path lies: the deepest, and of two at one place the later', () => {
-    const mounts = parseMountInfo(
-      ['1 0 0:1 / / rw - ext4 a rw', '2 1 0:2 / /mnt rw - tmpfs b rw', '3 2 0:3 / /mnt rw - tmpfs c rw'].join('\n'),
-    );
-    expect(mountOf(mounts, '/mnt/x')?.id).toBe(3);
-    expect(mountOf(mounts, '/mnt')?.id).toBe(3);
-    expect(mountOf(mounts, '/mntx')?.id).toBe(1);
-    expect(mountOf([], '/')).toBeUndefined();
+    expect(mounts).toContainEqual(expect.objectContaining({ mountPoint: '/proc', fsType: 'proc' }));
   });
 
   it('names propagation', () => {

@@ -1,6 +1,6 @@
 /** The tables of the kernel floor, compared with what this machine's kernel and tools say. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import {
@@ -10,13 +10,11 @@ import {
   capabilityNames,
   capabilityNumber,
   DEFAULT_CAPABILITIES,
-  formatCapabilityMask,
   parseCapabilityMask,
 } from '../../runtime/kernel/capabilities.js';
 import { ERRNO, errnoName, errnoNumber } from '../../runtime/kernel/errno.js';
-import { NAMESPACES, namespaceKind } from '../../runtime/kernel/namespaces.js';
-import { inSequence, setLinkUp } from '../../runtime/kernel/netlink.js';
-import { RLIMITS, rlimitNumber } from '../../runtime/kernel/rlimits.js';
+import { setLinkUp } from '../../runtime/kernel/netlink.js';
+import { RLIMITS } from '../../runtime/kernel/rlimits.js';
 import { parseSignal, SIGNALS, signalName } from '../../runtime/kernel/signals.js';
 import { failureOf } from './support.js';
 
@@ -70,12 +68,12 @@ describe('capabilities', () => {
 
   it('that a container keeps are the 14 whose mask everybody knows', () => {
     expect(DEFAULT_CAPABILITIES).toHaveLength(14);
-    expect(formatCapabilityMask(capabilityMask(DEFAULT_CAPABILITIES))).toBe('00000000a80425fb');
+    expect(capabilityMask(DEFAULT_CAPABILITIES)).toBe(parseCapabilityMask('00000000a80425fb'));
   });
 
-  it('read and write the masks of /proc', () => {
+  it('read the masks of /proc', () => {
     const shown = /^CapBnd:\s+(\S+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '';
-    expect(formatCapabilityMask(parseCapabilityMask(shown))).toBe(shown);
+    expect(parseCapabilityMask(shown).toString(16)).toBe(shown.replace(/^0+(?=.)/, ''));
     expect(failureOf(() => parseCapabilityMask('0x1')).message).toBe('"0x1" is no capability mask');
   });
 
@@ -129,25 +127,7 @@ describe('resource limits', () => {
     if (!existsSync(header)) ctx.skip('linux-libc-dev is not installed');
     const found = [...readFileSync(header, 'utf8').matchAll(/^#\s*define (RLIMIT_[A-Z]+)\s+(\d+)/gm)];
     expect(found).toHaveLength(RLIMITS.length);
-    for (const [, name = '', number] of found) expect(rlimitNumber(name), name).toBe(Number(number));
-    expect(failureOf(() => rlimitNumber('RLIMIT_FUN')).code).toBe('config');
-  });
-});
-
-describe('namespaces', () => {
-  it('have files of these names', () => {
-    for (const { proc, ...kind } of NAMESPACES) {
-      if (proc === 'time' && !existsSync('/proc/self/ns/time')) continue;
-      expect(readlinkSync(`/proc/self/ns/${proc}`)).toMatch(new RegExp(`^${proc}:\\[\\d+\\]$`));
-      if ('forChildren' in kind) expect(readlinkSync(`/proc/self/ns/${kind.forChildren}`)).toContain(`${proc}:[`);
-    }
-  });
-
-  it('refuse a type that is none, and say which there are', () => {
-    expect(namespaceKind('mount').flag).toBe(0x20000);
-    expect(failureOf(() => namespaceKind('mnt')).message).toBe(
-      '"mnt" is no type of namespace; there are user, mount, pid, network, uts, ipc, cgroup, time',
-    );
+    for (const [, name = '', number] of found) expect(RLIMITS[Number(number)]).toBe(name);
   });
 });
 
@@ -167,11 +147,6 @@ describe('netlink', () => {
 
   it.each(['', '.', '..', 'a/b', 'a b', 'a:1', 'sixteen-letters-'])('refuses the name %j', (name) => {
     expect(() => setLinkUp(name)).toThrow(RangeError);
-  });
-
-  it('numbers several requests', () => {
-    const both = Buffer.from(inSequence([setLinkUp(1), setLinkUp('eth0')]));
-    expect([both.readUInt32LE(8), both.readUInt32LE(32 + 8)]).toEqual([1, 2]);
   });
 
   it('is understood by the kernel', (ctx) => {
