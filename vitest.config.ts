@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Tests mirror the source: test/<folder> for the units of runtime/<folder>, and test/system, conformance, security
- * and browser for what needs the real kernel, a virtual machine or a browser.
+ * Tests mirror the source: test/<folder> for the units of runtime/<folder>, and test/system, security and browser for what needs
+ * the real kernel, a virtual machine or a browser.
  */
 export default defineConfig({
   test: {
