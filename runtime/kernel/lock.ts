@@ -34,7 +34,7 @@ export class DirectoryLock implements Disposable {
     try {
       const deadline = performance.now() + waitMs;
       // flock(2) can wait too, but it would stop the event loop.
-      for (let pause = 1; !tryLock(file.fd, shared); pause = Math.min(pause * 2, 50)) {
+      for (let pause = 1; !tryLock(file.fd, { shared }); pause = Math.min(pause * 2, 50)) {
         if (performance.now() >= deadline)
           throw new TareError('busy', `${path} is locked by another process`, { path });
         await sleep(pause);
@@ -56,7 +56,8 @@ export class DirectoryLock implements Disposable {
   }
 }
 
-function tryLock(fd: number, shared: boolean): boolean {
+/** Locks an open file, unless another holds it. The lock goes when the descriptor, and all its duplicates, are closed. */
+export function tryLock(fd: number, { shared = false } = {}): boolean {
   try {
     native.flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
     return true;

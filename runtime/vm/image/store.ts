@@ -7,13 +7,12 @@ import { closeSync, openSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { native } from '../../kernel/addon.js';
+import { LOCK_SH } from '../../kernel/constants/lock.js';
 import { TareError } from '../../kernel/error.js';
+import { tryLock } from '../../kernel/lock.js';
 import { dataRoot } from '../../kernel/places.js';
 import { asSpaceError } from './run.js';
 
-const LOCK_SH = 1;
-const LOCK_EX = 2;
-const LOCK_NB = 4;
 const GRACE_MS = 10 * 60_000;
 
 export type Kind = 'base' | 'image' | 'snapshot' | 'stamp';
@@ -42,7 +41,7 @@ export async function withBuildLock<T>(onProgress: Progress, work: () => Promise
   await mkdir(machinesFolder(), { recursive: true, mode: 0o700 });
   const fd = openSync(join(machinesFolder(), '.lock'), 'w', 0o600);
   try {
-    for (let waited = false; !tryLock(fd, LOCK_EX); waited = true) {
+    for (let waited = false; !tryLock(fd); waited = true) {
       if (!waited) onProgress('another process is building the machine’s image; waiting for it', 0);
       await new Promise((wake) => setTimeout(wake, 200));
     }
@@ -103,19 +102,9 @@ export async function sweep(keep: (name: string) => boolean): Promise<void> {
     if (Date.now() - (await stat(path)).mtimeMs < GRACE_MS) continue;
     const fd = openSync(path, 'r');
     try {
-      if (tryLock(fd, LOCK_EX)) await rm(path, { recursive: true, force: true });
+      if (tryLock(fd)) await rm(path, { recursive: true, force: true });
     } finally {
       closeSync(fd);
     }
-  }
-}
-
-function tryLock(fd: number, operation: number): boolean {
-  try {
-    native.flock(fd, operation | LOCK_NB);
-    return true;
-  } catch (error) {
-    if (error instanceof TareError && ['EWOULDBLOCK', 'EAGAIN'].includes(error.syscall?.errno ?? '')) return false;
-    throw error;
   }
 }
