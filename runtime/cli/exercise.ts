@@ -21,7 +21,7 @@ Examples:
   tare exercise check               in another terminal: what is done, and what the kernel says
   tare exercise solve               types the solution into the machine's terminal`,
   );
-  exercise.command('list').description('The exercises, by chapter').option('--json', 'for programs').action(list);
+  exercise.command('list').description('The exercises, by chapter').option('--json', 'for machines').action(list);
   exercise
     .command('start')
     .description('Begin an exercise in a machine of its own')
