@@ -294,6 +294,9 @@ function explain(error) {
   if (error instanceof SetupError) return error.message;
   if (error?.name === 'TareError') return error.message;
   if (error?.code === 'ENOSPC') return 'the disk is full: make room and run this again, it goes on from here.';
+  if (['EACCES', 'EPERM', 'EROFS'].includes(error?.code) && error.path) {
+    return `${error.path} cannot be written (${error.code}): run this as root, or as the user to whom it belongs`;
+  }
   return error?.stack ?? String(error);
 }
 
