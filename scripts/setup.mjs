@@ -22,6 +22,8 @@ import { makeProgress } from './progress.mjs';
 export const ROOT = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 const STAMPS = join(ROOT, '.setup');
 
+const FULL_DISK = 'the disk is full: make room and run this again, it goes on from where it was';
+
 /** A failure that is the user's to mend: shown as one sentence, without a stack. */
 class SetupError extends Error {}
 
@@ -222,6 +224,10 @@ function command(program, args, log, options = {}) {
     running = child;
     child.stdout.pipe(file, { end: false });
     child.stderr.pipe(file, { end: false });
+    file.on('error', (error) => {
+      child.kill('SIGTERM');
+      reject(error);
+    });
     child.on('error', (error) => reject(new SetupError(`${program} cannot be started: ${error.message}`)));
     child.on('close', (code, signal) => {
       running = undefined;
@@ -233,6 +239,7 @@ function command(program, args, log, options = {}) {
           .slice(-15)
           .map((line) => `  ${line}`)
           .join('\n');
+        if (/ENOSPC|No space left on device/.test(tail)) return reject(new SetupError(FULL_DISK));
         const how = signal ? `was ended by ${signal}` : `failed with exit code ${code}`;
         reject(
           new SetupError(
@@ -293,7 +300,7 @@ function hashOf(inputs) {
 function explain(error) {
   if (error instanceof SetupError) return error.message;
   if (error?.name === 'TareError') return error.message;
-  if (error?.code === 'ENOSPC') return 'the disk is full: make room and run this again, it goes on from here.';
+  if (error?.code === 'ENOSPC') return FULL_DISK;
   if (['EACCES', 'EPERM', 'EROFS'].includes(error?.code) && error.path) {
     return `${error.path} cannot be written (${error.code}): run this as root, or as the user to whom it belongs`;
   }
