@@ -27,7 +27,10 @@ export class TerminalProxy {
     this.#ended = new Promise((resolve) => this.#master.once('close', resolve));
     // EIO is how Linux says that nobody has the other end open any more: the end, not a failure.
     this.#master.on('error', () => this.#master.destroy());
-    this.#master.on('data', (data: Buffer) => writeAll(1, data));
+    this.#master.on('data', (data: Buffer) => {
+      // Nobody looks any more: the container's terminal hangs up, as ours would have.
+      if (!writeAll(1, data)) this.#master.destroy();
+    });
     if (input) this.#passInput();
     this.#followWindow();
   }
@@ -93,14 +96,18 @@ function makeRaw(stdin: typeof process.stdin): void {
 /** Ctrl-D. */
 const END_OF_FILE = 4;
 
-function writeAll(fd: number, data: Buffer): void {
+/** False when the reader has gone. */
+function writeAll(fd: number, data: Buffer): boolean {
   for (let done = 0; done < data.length; ) {
     try {
       done += writeSync(fd, data, done);
     } catch (error) {
       // Standard output is shared with others, who may have made it non-blocking; a terminal is soon writable again.
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EPIPE') return false;
+      if (code !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }
+  return true;
 }

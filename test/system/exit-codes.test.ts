@@ -78,4 +78,14 @@ describe('a reader of the output that goes away', () => {
       expect(stderr).toBe('0\n');
     }),
   );
+
+  it('hangs up the terminal of a container, of which nothing is left', () =>
+    inWorld('reader', async (world) => {
+      const rootfs = makeRootfs(join(world.folder, 'rootfs'));
+      const inner = 'i=0; while [ $i -lt 20000 ]; do echo $i || exit 3; i=$((i+1)); done';
+      const script = '{ tare run --rootfs "$1" -t -- sh -c "$2" 2>&3; } 3>&2 | head -1; tare ps';
+      const { stdout, stderr } = await world.run(['bash', '-c', script, 'bash', rootfs, inner], { timeoutMs: 30_000 });
+      expect(stdout).toMatch(/^0\r?\nID .*BUNDLE\n$/);
+      expect(stderr).toBe('');
+    }));
 });
