@@ -8,7 +8,7 @@ import { type DefaultOptions, defaultConfig, prepare } from '../../runtime/conta
 import { ALL_CAPABILITIES } from '../../runtime/kernel/capabilities.js';
 import { type Features, probeFeatures, withoutFeatures } from '../../runtime/kernel/features.js';
 import { type Config, validConfig } from '../../runtime/oci/index.js';
-import { type Caller, checkPlan, encodePlan, type Plan, type Step } from '../../runtime/plan/index.js';
+import { type Caller, checkPlan, encodePlan, type Plan, printPlan, type Step } from '../../runtime/plan/index.js';
 
 const rootfs = mkdtempSync(join(tmpdir(), 'tare-compile-'));
 afterAll(() => rmSync(rootfs, { recursive: true }));
@@ -98,6 +98,15 @@ describe('the default plan', () => {
     checkProperties(plan);
     expect(plan.given).toEqual(['state', 'listener', 'init']);
     expect(find(plan, 'exec_fd')[0]?.inputs.argv.slice(-2)).toEqual(['a', 'b']);
+  });
+
+  it('makes a device of the highest number that there is', () => {
+    const { linux, ...rest } = defaults();
+    const device = { type: 'b', path: '/dev/last', major: 0xfff, minor: 0xfffff } as const;
+    const plan = compile({ ...rest, linux: { ...linux, devices: [device] } });
+    checkProperties(plan);
+    expect(find(plan, 'mknodat').at(-1)?.inputs.device).toBe(0xffff_ffff);
+    expect(printPlan(plan)).toContain('makedev(4095, 1048575)');
   });
 
   it('has a user namespace for who is not root, mapped from outside', () => {

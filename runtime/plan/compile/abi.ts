@@ -10,5 +10,5 @@ export { NETLINK_ROUTE } from '../../kernel/netlink.js';
 
 /** dev_t as mknod(2) takes it: new_encode_dev of the kernel. */
 export function makedev(major: number, minor: number): number {
-  return (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12);
+  return ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0; // a dev_t has no sign
 }
