@@ -1,5 +1,7 @@
 /** How tasks are shown in a terminal: a mark, the prompt, and for one that is open what the kernel says. No colour where nobody looks. */
+
 import { type Exercise, fillVars, type TaskState } from '../exercise/index.js';
+import { visible } from '../inspect/index.js';
 
 const coloured = process.stdout.isTTY && !process.env.NO_COLOR;
 const sgr = (code: number) => (text: string) => (coloured ? `\x1b[${code}m${text}\x1b[0m` : text);
@@ -45,8 +47,12 @@ export function formatTask(good: boolean, text: string): string {
 
 function formatVerdict({ verdict, hint }: TaskState): string[] {
   if (!verdict || verdict.ok) return [];
-  const lines = [`      the kernel says  ${verdict.says}`, `      in               ${verdict.where}`];
-  lines.push(`      expected         ${verdict.expected}`);
-  if (hint) lines.push(`      hint             ${hint}`);
-  return lines;
+  const lines: [string, string][] = [
+    ['the kernel says', verdict.says],
+    ['in', verdict.where],
+    ['expected', verdict.expected],
+  ];
+  if (hint) lines.push(['hint', hint]);
+  // What a machine says is whatever its learner made it say.
+  return lines.map(([label, text]) => `      ${label.padEnd(15)}  ${visible(text)}`);
 }
