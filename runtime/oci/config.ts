@@ -156,6 +156,19 @@ const seccomp = object({
   ),
 });
 
+/** Those of config-linux.md, and with an r those that other runtimes take as well. Empty means that nothing is asked for. */
+const PROPAGATIONS = [
+  'shared',
+  'slave',
+  'private',
+  'unbindable',
+  'rshared',
+  'rslave',
+  'rprivate',
+  'runbindable',
+  '',
+] as const;
+
 const linux = object({
   namespaces: optional(array(namespace)),
   uidMappings: optional(array(idMapping)),
@@ -169,7 +182,7 @@ const linux = object({
   netDevices: optional(record(anything)),
   sysctl: optional(record(text)),
   seccomp: optional(seccomp),
-  rootfsPropagation: optional(word(['shared', 'slave', 'private', 'unbindable', ''])),
+  rootfsPropagation: optional(word(PROPAGATIONS)),
   maskedPaths: optional(pathList),
   readonlyPaths: optional(pathList),
   mountLabel: optional(text),

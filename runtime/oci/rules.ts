@@ -7,7 +7,19 @@ import type { Config } from './config.js';
 import type { Fault } from './schema.js';
 
 export function rulesBetweenFields(config: Config): Fault[] {
-  return [...ofProcess(config), ...ofMounts(config), ...ofNamespaces(config), ...ofLinux(config)];
+  return [
+    ...ofRoot(config),
+    ...ofProcess(config),
+    ...ofMounts(config),
+    ...ofNamespaces(config),
+    ...ofLinux(config),
+    ...ofSeccomp(config),
+  ];
+}
+
+function ofRoot({ root }: Config): Fault[] {
+  // Joined to the bundle's folder it would be that folder.
+  return root?.path === '' ? [{ path: 'root.path', message: 'must not be empty' }] : [];
 }
 
 function ofProcess({ process }: Config): Fault[] {
@@ -33,10 +45,14 @@ function ofProcess({ process }: Config): Fault[] {
 }
 
 function ofMounts({ mounts = [] }: Config): Fault[] {
-  return mounts.flatMap((mount, i) =>
+  return mounts.flatMap((mount, i) => {
+    const path = `mounts[${i}].destination`;
     // Before version 1.1 of the specification nothing said that it must be absolute, and umoci and Docker write absolute ones.
-    posix.isAbsolute(mount.destination) ? [] : [mustBeAbsolute(`mounts[${i}].destination`, mount.destination)],
-  );
+    if (!posix.isAbsolute(mount.destination)) return [mustBeAbsolute(path, mount.destination)];
+    // What is mounted on the root is below the process that enters it, where nothing can see it.
+    if (posix.resolve(mount.destination) !== '/') return [];
+    return [{ path, message: `must be below the root, not ${JSON.stringify(mount.destination)}, the root itself` }];
+  });
 }
 
 function ofNamespaces({ linux, hostname, domainname }: Config): Fault[] {
@@ -107,6 +123,22 @@ function ofLinux({ linux }: Config): Fault[] {
     faults.push({ path: 'linux.cgroupsPath', message: 'must not contain ..' });
   }
   return faults;
+}
+
+/** A call that asks a listener, and finds none, is answered with ENOSYS: not what the profile says. seccomp_unotify(2). */
+function ofSeccomp({ linux }: Config): Fault[] {
+  const { seccomp } = linux ?? {};
+  if (!seccomp || seccomp.listenerPath) return [];
+  const actions: [path: string, action: string][] = [
+    ['linux.seccomp.defaultAction', seccomp.defaultAction],
+    ...(seccomp.syscalls ?? []).map(({ action }, i): [string, string] => [
+      `linux.seccomp.syscalls[${i}].action`,
+      action,
+    ]),
+  ];
+  return actions
+    .filter(([, action]) => action === 'SCMP_ACT_NOTIFY')
+    .map(([path, action]) => ({ path, message: `is ${action}, which needs linux.seccomp.listenerPath: whom to ask` }));
 }
 
 function mustBeAbsolute(path: string, value: string): Fault {

@@ -107,7 +107,7 @@ export function word<const W extends string>(words: readonly W[]): Schema<W> {
     read(value, path, faults) {
       const found = words.find((w) => w === value);
       if (found !== undefined) return found;
-      return fault(faults, path, `one of ${words.join(', ')}`, value, words[0] as W);
+      return fault(faults, path, `one of ${words.filter((w) => w !== '').join(', ')}`, value, words[0] as W);
     },
   };
 }

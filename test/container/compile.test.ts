@@ -109,6 +109,50 @@ describe('the default plan', () => {
     expect(printPlan(plan)).toContain('makedev(4095, 1048575)');
   });
 
+  it('makes a default device as the configuration has it, once', () => {
+    const { linux, ...rest } = defaults();
+    const device = { type: 'c', path: '/dev/zero', major: 1, minor: 5, fileMode: 0o600 } as const;
+    const plan = compile({ ...rest, linux: { ...linux, devices: [device] } });
+    checkProperties(plan);
+    expect(find(plan, 'mknodat').filter(({ inputs }) => inputs.path === 'zero')).toMatchObject([
+      { field: 'linux.devices[0]', inputs: { mode: 0o20600, device: 0x105 } },
+    ]);
+  });
+
+  it('verifies the number of a configured device that a user namespace shows', () => {
+    const { linux, ...rest } = defaults({}, user);
+    const device = { type: 'c', path: '/dev/tty', major: 1, minor: 5 } as const;
+    const plan = compile({ ...rest, linux: { ...linux, devices: [device] } }, user);
+    const checked = find(plan, 'expect_device').filter(({ field }) => field === 'linux.devices[0]');
+    expect(checked).toMatchObject([{ inputs: { major: 1, minor: 5 } }]);
+  });
+
+  it.each([
+    ['slave', 0],
+    ['rslave', 0],
+    ['rprivate', 0],
+    ['shared', 1 << 20],
+    ['rshared', (1 << 20) | (1 << 14)],
+    ['runbindable', (1 << 17) | (1 << 14)],
+  ] as const)('propagates mounts as %s', (rootfsPropagation, flags) => {
+    const { linux, ...rest } = defaults();
+    const plan = compile({ ...rest, linux: { ...linux, rootfsPropagation } });
+    const [first, ...more] = find(plan, 'mount').filter(({ inputs }) => inputs.target === '/');
+    const receives = /slave|shared/.test(rootfsPropagation);
+    expect(first?.inputs.flags).toBe((1 << 14) | (receives ? 1 << 19 : 1 << 18));
+    expect(more.map(({ inputs }) => inputs.flags)).toEqual(flags === 0 ? [] : [flags]);
+  });
+
+  it('makes the working directory before the root is read-only, unless it is the root', () => {
+    const plan = compile(defaults({ cwd: '/srv/app', readonlyRoot: true }));
+    checkProperties(plan);
+    const made = position(plan, (step) => step.kind === 'mkdir_in_root' && step.inputs.path === '/srv/app');
+    const closed = position(plan, (step) => step.field === 'root.readonly');
+    expect(made).toBeGreaterThan(0);
+    expect(made).toBeLessThan(closed);
+    expect(inside(compile(defaults())).filter(({ field }) => field === 'process.cwd').length).toBe(2);
+  });
+
   it('has a user namespace for who is not root, mapped from outside', () => {
     const plan = compile(defaults({}, user), user);
     const written = plan.lanes.outside
@@ -271,6 +315,20 @@ describe('what a bundle asks and cannot have', () => {
       'an unknown limit',
       change((c) => Object.assign(c.process ?? {}, { rlimits: [{ type: 'RLIMIT_FUN', soft: 1, hard: 1 }] })),
       'process.rlimits[0].type',
+    ],
+    [
+      'an option that a bind mount does not have',
+      change((c) =>
+        Object.assign(c, {
+          mounts: [{ destination: '/a', type: 'bind', source: '/', options: ['rbind', 'blabla=1'] }],
+        }),
+      ),
+      'the bind mount at /a has the option "blabla=1"',
+    ],
+    [
+      'a null device that is none',
+      change((c) => Object.assign(c.linux ?? {}, { devices: [{ path: '/dev/null', type: 'c', major: 1, minor: 5 }] })),
+      'linux.devices[0] must be the character device 1:3',
     ],
     ['no process', change((c) => Object.assign(c, { process: undefined })), 'process is missing'],
   ])('%s is refused in one sentence', (_, act, sentence) => {

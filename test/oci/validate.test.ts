@@ -75,6 +75,28 @@ describe('a config.json', () => {
     ['root.path', undefined, 'root.path is missing'],
     ['mounts', [{ destination: 'tmp' }], 'mounts[0].destination must be an absolute path'],
     ['mounts', [{ type: 'proc' }], 'mounts[0].destination is missing'],
+    [
+      'mounts',
+      [{ destination: '/', type: 'tmpfs' }],
+      'mounts[0].destination must be below the root, not "/", the root',
+    ],
+    ['mounts', [{ destination: '/x/../.', type: 'tmpfs' }], 'mounts[0].destination must be below the root'],
+    ['root.path', '', 'root.path must not be empty'],
+    [
+      'linux.seccomp',
+      { defaultAction: 'SCMP_ACT_ALLOW', syscalls: [{ names: ['mkdir'], action: 'SCMP_ACT_NOTIFY' }] },
+      'linux.seccomp.syscalls[0].action is SCMP_ACT_NOTIFY, which needs linux.seccomp.listenerPath',
+    ],
+    [
+      'linux.seccomp',
+      { defaultAction: 'SCMP_ACT_NOTIFY' },
+      'linux.seccomp.defaultAction is SCMP_ACT_NOTIFY, which needs linux.seccomp.listenerPath',
+    ],
+    [
+      'linux.rootfsPropagation',
+      'both',
+      'linux.rootfsPropagation must be one of shared, slave, private, unbindable, rshared, rslave, rprivate, runbindable, not "both"',
+    ],
     ['linux.namespaces', [{ type: 'mount' }, { type: 'cpu' }], 'linux.namespaces[1].type must be one of mount, pid'],
     ['linux.namespaces', [{ type: 'mount' }, { type: 'mount' }], 'linux.namespaces[1].type names mount a second time'],
     ['linux.namespaces', [{ type: 'user' }], 'linux.uidMappings is missing'],

@@ -53,10 +53,10 @@ const CASES: readonly [name: string, json: string | null, args: string[], senten
     /the source \/no\/such of the mount at \/x/,
   ],
   [
-    'a directory that is not there',
-    config({ process: { cwd: '/no', args: ['/bin/true'], user: { uid: 0, gid: 0 } } }),
+    'a directory that is a file',
+    config({ process: { cwd: '/etc/passwd', args: ['/bin/true'], user: { uid: 0, gid: 0 } } }),
     [],
-    /chdir\("\/no"\): ENOENT \(process\.cwd/,
+    /mkdir_in_root\(.*"\/etc\/passwd".*ENOTDIR \(process\.cwd/,
   ],
   ['an id with ..', config(), ['--name', '../x'], /"\.\.\/x" is not a container id/],
   ['an id of one dot', config(), ['--name', '.'], /"\." is not a container id/],

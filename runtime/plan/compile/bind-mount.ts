@@ -20,6 +20,7 @@ export function bindMount(
   mount: Mount,
   options: MountOptions,
 ): void {
+  checkOptions(options, mount.destination);
   const source = sourceOf(compilation, mount);
   const copy = lane.open_tree(
     {
@@ -41,6 +42,16 @@ export function bindMount(
     { set: options.setBelow, clear: options.clearBelow, recursive: true, why: 'attributes of it and of all below it' },
   ]);
   setPropagation(compilation, lane, copy, options.propagation);
+}
+
+/** A bind mount shows a file system that is there already, so nothing can be said to the file system. */
+function checkOptions({ data }: MountOptions, destination: string): void {
+  const [first] = data;
+  if (first === undefined) return;
+  throw new TareError(
+    'config',
+    `config.json: the bind mount at ${destination} has the option "${first}", which bind mounts do not have`,
+  );
 }
 
 function sourceOf({ bundle }: Compilation, mount: Mount): string {

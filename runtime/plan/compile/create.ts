@@ -18,7 +18,7 @@ import { maskPaths, protectPaths } from './masking.js';
 import { mountAll } from './mounts.js';
 import { checkNamespaces, cloneFlags, joinNamespaces, writeIdMaps } from './namespaces.js';
 import { raiseLoopback } from './network.js';
-import { closeDescriptors, enterDirectory, startProgram } from './program.js';
+import { closeDescriptors, enterDirectory, makeDirectory, startProgram } from './program.js';
 import { attachRootfs, enterRootfs } from './rootfs.js';
 import { setSysctls } from './sysctl.js';
 import { CONSOLE, openTerminal, startSession } from './terminal.js';
@@ -79,6 +79,7 @@ export function compileCreate(input: CompileInput): Compiled {
   const terminal = openTerminal(compilation, rootfs);
   maskPaths(compilation, rootfs);
   protectPaths(compilation, rootfs);
+  makeDirectory(compilation, rootfs);
   enterRootfs(compilation, rootfs);
 
   startSession(compilation, terminal);

@@ -3,6 +3,8 @@
  * makes nodes (mknod(2)); in a user namespace nobody may, so the host's nodes are bind-mounted. What the root file system
  * brings itself is not trusted: a node is used only after fstat(2) said its number. config-linux.md, "Default Devices".
  */
+import { posix } from 'node:path';
+import { TareError } from '../../kernel/error.js';
 import type { Device } from '../../oci/index.js';
 import type { LaneBuilder } from '../builder.js';
 import type { Slot } from '../plan.js';
@@ -51,7 +53,10 @@ export function makeDevices(compilation: Compilation, rootfs: Slot<'fd'>): void 
     { root: rootfs, path: '/dev', mode: 0o755 },
     { as: '/dev', why: 'the directory of the devices, resolved within the root' },
   );
+  const configuredPaths = new Set(config.linux?.devices?.map(({ path }) => posix.normalize(path)));
   for (const [name, major, minor] of DEFAULT) {
+    // What the configuration says of it wins: its owner and its mode, and the number even.
+    if (configuredPaths.has(`/dev/${name}`)) continue;
     const why = `/dev/${name}, which every program expects`;
     if (has(compilation, 'user')) bindNode(inside, dev, name, [major, minor], why);
     else makeNode(inside, dev, name, { mode: S_IFCHR | 0o666, major, minor, fresh: mount !== undefined }, why);
@@ -66,7 +71,8 @@ export function makeDevices(compilation: Compilation, rootfs: Slot<'fd'>): void 
     );
   }
   config.linux?.devices?.forEach((device, i) => {
-    configured(compilation, builder.inside.for(`linux.devices[${i}]`), rootfs, device);
+    const field = `linux.devices[${i}]`;
+    configured(compilation, builder.inside.for(field), rootfs, device, field);
   });
 }
 
@@ -100,17 +106,26 @@ function makeNode(lane: LaneBuilder, dev: Slot<'fd'>, name: string, node: Node, 
     { why, tolerate: node.fresh ? [] : ['EEXIST'] },
   );
   if (node.fresh) return;
+  verifyNode(lane, dev, name, { path: `/dev/${name}`, major: node.major, minor: node.minor });
+}
+
+function verifyNode(
+  lane: LaneBuilder,
+  dir: Slot<'fd'>,
+  name: string,
+  { path, major, minor }: { readonly path: string; readonly major: number; readonly minor: number },
+): void {
   const fd = lane.openat2(
     {
-      dir: dev,
+      dir,
       path: name,
       flags: O_PATH | O_NOFOLLOW | O_CLOEXEC,
       mode: 0,
       resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
     },
-    { as: `/dev/${name}`, why: 'the root file system may have brought one of its own' },
+    { as: path, why: 'the root file system may have brought one of its own' },
   );
-  lane.expect_device({ fd, major: node.major, minor: node.minor }, 'then it must be the right one');
+  lane.expect_device({ fd, major, minor }, 'then it must be the right one');
   lane.close({ fd }, 'verified');
 }
 
@@ -133,20 +148,28 @@ function bindNode(
   attach(lane, copy, target, `/dev/${name}`);
 }
 
-/** A device of config.json. It goes where config.json says, within the root. */
-function configured(compilation: Compilation, lane: LaneBuilder, rootfs: Slot<'fd'>, device: Device): void {
-  const at = device.path.lastIndexOf('/');
-  const folder = device.path.slice(0, at) || '/';
-  const name = device.path.slice(at + 1);
+/** A device of config.json. It goes where config.json says, within the root, and is what config.json says or there is no container. */
+function configured(
+  compilation: Compilation,
+  lane: LaneBuilder,
+  rootfs: Slot<'fd'>,
+  device: Device,
+  field: string,
+): void {
+  checkNull(device, field);
+  const { dir: folder, base: name } = posix.parse(posix.normalize(device.path));
+  const { major = 0, minor = 0 } = device;
   const dir = lane.mkdir_in_root(
     { root: rootfs, path: folder, mode: 0o755 },
     { as: folder, why: 'the directory of the device, resolved within the root' },
   );
+  const isCharacter = device.type === 'c' || device.type === 'u';
   if (has(compilation, 'user')) {
     const copy = lane.open_tree(
       { dir: 'cwd', path: device.path, flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC },
       { as: `${name} node`, why: 'the host’s node: a user namespace may not make nodes' },
     );
+    if (isCharacter) lane.expect_device({ fd: copy, major, minor }, 'it surely is the device of that number');
     const target = lane.create_in_root(
       { root: dir, path: name, mode: 0o666 },
       { as: `${device.path} target`, why: 'a file to mount it on' },
@@ -156,11 +179,21 @@ function configured(compilation: Compilation, lane: LaneBuilder, rootfs: Slot<'f
   }
   const kind = { c: S_IFCHR, u: S_IFCHR, b: S_IFBLK, p: S_IFIFO }[device.type];
   lane.mknodat(
-    { dir, path: name, mode: kind | (device.fileMode ?? 0o666), device: makedev(device.major ?? 0, device.minor ?? 0) },
+    { dir, path: name, mode: kind | (device.fileMode ?? 0o666), device: makedev(major, minor) },
     { why: `${device.path}, which the configuration asks for`, tolerate: ['EEXIST'] },
   );
+  if (isCharacter) verifyNode(lane, dir, name, { path: device.path, major, minor });
   lane.fchownat(
     { dir, path: name, uid: device.uid ?? 0, gid: device.gid ?? 0, flags: AT_SYMLINK_NOFOLLOW },
     'its owner; a symbolic link is not followed',
   );
+}
+
+/** Files are hidden with the container's /dev/null, and programs write there what nobody shall keep. */
+function checkNull({ path, type, major, minor }: Device, field: string): void {
+  const isNull = (type === 'c' || type === 'u') && major === 1 && minor === 3;
+  if (posix.normalize(path) !== '/dev/null' || isNull) return;
+  throw new TareError('config', `config.json: ${field} must be the character device 1:3, as its path is /dev/null`, {
+    path: field,
+  });
 }

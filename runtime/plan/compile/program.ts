@@ -2,12 +2,28 @@
  * The end of the inside lane: the working directory, and the program. With `--init` the program is Tare's own init, started
  * from a sealed memory file, so that the container can neither find nor change it (CVE-2019-5736). execve(2), execveat(2).
  */
+import { posix } from 'node:path';
 import type { Slot } from '../plan.js';
 import { ALL_DESCRIPTORS, CLOSE_RANGE_CLOEXEC } from './abi.js';
 import type { Compilation } from './compilation.js';
 
 /** Where programs are looked for when the environment has no PATH: what Debian's shells do. */
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/**
+ * The working directory is made when the root file system has none, as images expect. A link of /proc that is no symbolic link
+ * (ELOOP) is left alone: chdir goes through it, and what comes after finds where it led.
+ */
+export function makeDirectory({ builder, config }: Compilation, rootfs: Slot<'fd'>): void {
+  const cwd = posix.normalize(config.process?.cwd ?? '/');
+  if (cwd === '/') return;
+  const inside = builder.inside.for('process.cwd');
+  const fd = inside.mkdir_in_root(
+    { root: rootfs, path: cwd, mode: 0o755 },
+    { as: 'working directory', why: 'made within the root if it is not there', tolerate: ['ELOOP'] },
+  );
+  inside.close({ fd }, { if: fd, why: 'it exists' });
+}
 
 export function enterDirectory({ builder, config }: Compilation): void {
   const inside = builder.inside.for('process.cwd');

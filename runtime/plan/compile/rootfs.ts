@@ -30,7 +30,7 @@ export function attachRootfs({ builder, bundle, config }: Compilation): Slot<'fd
   // #region propagation
   const propagation = config.linux?.rootfsPropagation || 'private';
   // `slave` and `shared` let mounts that the host makes later come in; nothing ever goes out.
-  const receives = propagation === 'slave' || propagation === 'shared';
+  const receives = /slave|shared/.test(propagation);
   builder.inside
     .for(receives ? 'linux.rootfsPropagation' : 'linux.namespaces')
     .mount(
@@ -74,12 +74,18 @@ export function enterRootfs(compilation: Compilation, rootfs: Slot<'fd'>): void 
   inside.umount2({ target: '.', flags: MNT_DETACH }, 'the host’s root goes, and all its mounts with it');
   inside.chdir({ path: '/' }, 'the working directory is within the new root');
   // #endregion
-  const flags = { shared: MS_SHARED, unbindable: MS_UNBINDABLE, slave: 0, private: 0, '': 0 }[
-    config.linux?.rootfsPropagation ?? ''
-  ];
-  if (flags !== 0) {
+  const flags = PROPAGATION[config.linux?.rootfsPropagation ?? ''];
+  if (flags !== undefined) {
     builder.inside
       .for('linux.rootfsPropagation')
       .mount({ source: 'none', target: '/', type: 'none', flags, data: '' }, 'as the configuration asks');
   }
 }
+
+/** What is more than the propagation that the whole tree has from the beginning: slave or private. With r: of the mounts below as well. */
+const PROPAGATION: Readonly<Record<string, number>> = {
+  shared: MS_SHARED,
+  rshared: MS_REC | MS_SHARED,
+  unbindable: MS_UNBINDABLE,
+  runbindable: MS_REC | MS_UNBINDABLE,
+};
