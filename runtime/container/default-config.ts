@@ -77,7 +77,8 @@ function namespaces(rootless: boolean): NamespaceType[] {
 }
 
 function environment({ env = [], terminal }: DefaultOptions, uid: number): string[] {
-  const defaults = [PATH, `HOME=${uid === 0 ? '/root' : '/'}`, ...(terminal ? ['TERM=xterm'] : [])];
+  // Other users have the home that the root file system says (home.ts).
+  const defaults = [PATH, ...(uid === 0 ? ['HOME=/root'] : []), ...(terminal ? ['TERM=xterm'] : [])];
   const named = new Set(env.map((entry) => entry.slice(0, entry.indexOf('='))));
   return [...defaults.filter((entry) => !named.has(entry.slice(0, entry.indexOf('=')))), ...env];
 }

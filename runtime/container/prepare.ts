@@ -11,6 +11,7 @@ import type { Bundle } from '../oci/index.js';
 import { type Caller, type Compiled, compileCreate } from '../plan/index.js';
 import { thisCaller } from './caller.js';
 import { compileFilter } from './filter.js';
+import { withHome } from './home.js';
 
 export interface PrepareOptions {
   readonly bundle: Bundle;
@@ -31,10 +32,11 @@ export interface Prepared extends Compiled {
 
 /** @throws TareError for everything about the bundle that can be known before anything is made */
 export function prepare(options: PrepareOptions): Prepared {
-  const { bundle, id } = options;
+  const { id } = options;
   const features = options.features ?? probeFeatures();
   const caller = options.caller ?? thisCaller();
-  checkRootfs(bundle);
+  checkRootfs(options.bundle);
+  const bundle = withHome(options.bundle);
   checkRights(bundle, features, caller);
   const warnings: string[] = [];
   const cgroup = cgroupOf(bundle, id, features, caller, warnings);

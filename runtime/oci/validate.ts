@@ -2,9 +2,10 @@
  * Reads and validates config.json: its JSON, its version, each field's type, and the rules between fields that config.md
  * states. One TareError names the first fault by its JSON path; `checkConfig` gives them all.
  */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { TareError } from '../kernel/error.js';
+import { OPEN_UNTRUSTED, readRegular } from '../kernel/read-regular.js';
 import { type Config, configSchema } from './config.js';
 import { rulesBetweenFields } from './rules.js';
 import type { Fault } from './schema.js';
@@ -57,6 +58,8 @@ export function validConfig(value: unknown, file = 'config.json'): Config {
 export function checkConfig(value: unknown): { config: Config; faults: Fault[]; refused: Fault[] } {
   const faults: Fault[] = [];
   const config = configSchema.read(value, '', faults);
+  // Of what is no document at all there is nothing more to say.
+  if (faults[0]?.path === '') return { config, faults, refused: [] };
   // A document of another version may differ in every other field: its version is the one thing to say.
   const version = faults.some((fault) => fault.path === 'ociVersion') ? [] : versionFault(config.ociVersion);
   if (version.length > 0) return { config, faults: version, refused: [] };
@@ -70,9 +73,17 @@ function versionFault(version: string): Fault[] {
   return [{ path: 'ociVersion', message: `must be a version 1.x.y, not ${JSON.stringify(version)}` }];
 }
 
+/** Thousands of mounts fit in; what is larger was not meant to be read whole. */
+const MAX_CONFIG = 16 * 2 ** 20;
+
 function readConfig(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    const fd = openSync(file, OPEN_UNTRUSTED);
+    try {
+      return readRegular(fd, MAX_CONFIG).toString();
+    } finally {
+      closeSync(fd);
+    }
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     if (code === 'ENOENT' || code === 'ENOTDIR') {

@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -149,7 +150,14 @@ describe('a config.json', () => {
     );
   });
 
-  it.each(['', '{', '[]', 'null', '"x"', '{"ociVersion": 1}'])('that is %j is refused', (text) => {
+  it.each(['[]', 'null', '"x"', '7'])('that is %s is no object', (text) => {
+    expect(error(() => parseConfig(text))).toMatchObject({
+      code: 'config',
+      message: `config.json: the document must be an object, not ${text}`,
+    });
+  });
+
+  it.each(['', '{', '{"ociVersion": 1}'])('that is %j is refused', (text) => {
     expect(error(() => parseConfig(text)).code).toBe('config');
   });
 });
@@ -172,6 +180,19 @@ describe('a bundle', () => {
 
   it.each(['empty', 'nowhere', 'good/config.json'])('%s without config.json is not found', (name) => {
     expect(error(() => loadBundle(join(folder, name)))).toMatchObject({ code: 'not-found' });
+  });
+
+  it.each<[string, (file: string) => unknown, string]>([
+    ['a FIFO', (file) => execFileSync('mkfifo', [file]), 'it is not a regular file'],
+    ['a link to a file without an end', (file) => symlinkSync('/dev/zero', file), 'it is not a regular file'],
+    ['a directory', (file) => mkdirSync(file), 'it is not a regular file'],
+    ['very large', (file) => writeFileSync(file, Buffer.alloc(2 ** 24 + 1, ' ')), 'it has more than 16777216 bytes'],
+  ])('whose config.json is %s is refused', (name, make, why) => {
+    const bundle = join(folder, name);
+    mkdirSync(bundle);
+    make(join(bundle, 'config.json'));
+    const thrown = error(() => loadBundle(bundle));
+    expect(thrown).toMatchObject({ code: 'config', message: `${bundle}/config.json cannot be read: ${why}` });
   });
 
   it('needs a root', () => {

@@ -117,7 +117,7 @@ describe('a bundle that asks for much', () => {
       const file = join(bundle, 'config.json');
       const config = JSON.parse(readFileSync(file, 'utf8'));
       const script = `id -G; cat /proc/self/oom_score_adj /proc/sys/kernel/shm_rmid_forced; ulimit -n; umask
-        stat -c '%a %u %g %t:%T' /dev/zero /dev/fuse; pwd; stat -c '%a %u %g' .; test -p /dev/pipe && echo pipe; ip -o link show lo | cut -d' ' -f2
+        stat -c '%a %u %g %t:%T' /dev/zero /dev/fuse; pwd; stat -c '%a %u %g' .; echo $HOME; test -p /dev/pipe && echo pipe; ip -o link show lo | cut -d' ' -f2
         cat /proc/sys/kernel/domainname; cat /sys/fs/cgroup/pids/pids.max; cut -d: -f3 /proc/self/cgroup | sort -u`;
       Object.assign(config.process, {
         terminal: false,
@@ -154,6 +154,7 @@ describe('a bundle that asks for much', () => {
         '640 5 6 a:e5',
         '/srv/not/there',
         '755 0 0',
+        '/root',
         'pipe',
         'lo:',
         'example',

@@ -1,0 +1,45 @@
+/**
+ * HOME for a program whose configuration names none: the home directory of its user in the image's /etc/passwd, else `/`. The
+ * file is the image's, so it is looked up within the root and read with bounds. passwd(5); openat2(2), RESOLVE_IN_ROOT.
+ */
+import { native } from '../kernel/addon.js';
+import { O_CLOEXEC, O_DIRECTORY, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from '../kernel/constants/open.js';
+import { OwnedFd } from '../kernel/fd.js';
+import { OPEN_UNTRUSTED, readRegular } from '../kernel/read-regular.js';
+import type { Bundle } from '../oci/index.js';
+
+/** The bundle with HOME in its environment. */
+export function withHome(bundle: Bundle): Bundle {
+  const { process } = bundle.config;
+  if (!process || process.env?.some((entry) => entry.startsWith('HOME='))) return bundle;
+  const env = [...(process.env ?? []), `HOME=${homeOf(bundle.rootfs, process.user.uid)}`];
+  return { ...bundle, config: { ...bundle.config, process: { ...process, env } } };
+}
+
+/** The home directory of a user id, as the root file system has it. */
+export function homeOf(rootfs: string, uid: number): string {
+  for (const line of passwd(rootfs).split('\n')) {
+    const [, , id, , , home] = line.split(':');
+    if (id === String(uid)) return home?.startsWith('/') && !home.includes('\0') ? home : '/';
+  }
+  return '/';
+}
+
+/** More than any image has; users beyond it have no home. */
+const MOST = 2 ** 20;
+
+function passwd(rootfs: string): string {
+  const root = new OwnedFd(native.open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  let file: OwnedFd | undefined;
+  try {
+    const resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+    file = new OwnedFd(native.openat2(root.fd, 'etc/passwd', OPEN_UNTRUSTED, 0, resolve));
+    return readRegular(file.fd, MOST).toString();
+  } catch {
+    // No such file, or one that is not to be read: an image need not have users, and then nobody has a home.
+    return '';
+  } finally {
+    file?.close();
+    root.close();
+  }
+}
