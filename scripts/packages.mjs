@@ -11,6 +11,7 @@ export const RUN_PACKAGES = [
   ['mmdebstrap', 'makes the root file system of the machines'],
   ['squashfs-tools', 'packs it'],
   ['lz4', 'unpacks the kernel'],
+  ['debian-archive-keyring', 'checks what mmdebstrap downloads'],
   ['busybox-static', 'a root file system to try containers with'],
 ];
 
@@ -26,4 +27,7 @@ export const TEST_PACKAGES = [
   ['iproute2', 'shows what is left of networks'],
   ['util-linux', 'unshare and nsenter'],
   ['python3-minimal', 'a terminal to drive'],
+  ['bsdutils', 'script, another terminal'],
+  ['cpio', 'reads the initramfs back'],
+  ['user-mode-linux', 'a kernel with cgroup version 2 alone'],
 ];
