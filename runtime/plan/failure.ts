@@ -52,8 +52,15 @@ function failedCall(step: Step, syscall: { name: string; args: string; errno: st
 
 function notRun(step: Step, code: ErrorCode, errno: string): string {
   if (step.kind !== 'exec' && step.kind !== 'exec_fd') throw new TypeError(`${step.kind} runs no command`);
-  const problem = code === 'command-not-found' ? 'command not found' : 'command cannot be executed';
+  const argv0 = step.inputs.argv[0] ?? '';
+  const problem = code === 'command-not-found' ? notFound(argv0, errno) : 'command cannot be executed';
   const tried =
     step.kind === 'exec' ? step.inputs.candidates.map((path) => quote(path)) : [slotText(step.inputs.fd as Slot)];
-  return `${quote(step.inputs.argv[0] ?? '')}: ${problem}: execve(${tried.join(', ')}): ${errno}`;
+  return `${quote(argv0)}: ${problem}: execve(${tried.join(', ')}): ${errno}`;
+}
+
+/** execve(2) says ENOENT of a file that is there, too, when its interpreter is not: of a script, or of a program for another C library. */
+function notFound(argv0: string, errno: string): string {
+  if (!argv0.includes('/') || errno !== 'ENOENT') return 'command not found';
+  return 'command not found, or the interpreter that it names (after #!, or its dynamic loader) is not there';
 }

@@ -335,6 +335,16 @@ describe('what a bundle asks and cannot have', () => {
     expect(act).toThrow(expect.objectContaining({ message: expect.stringContaining(sentence) }));
   });
 
+  it.each([
+    [undefined, false],
+    [1 << 20, false],
+    [1024, true],
+  ])('a memory limit of %s gets a warning: %s', (memory, warned) => {
+    const config = defaults({ limits: { memory } });
+    const { warnings } = prepare({ bundle: { path: rootfs, rootfs, config }, id: 'test', caller: root, features });
+    expect(warnings.some((sentence) => sentence.includes('the kernel may kill the container'))).toBe(warned);
+  });
+
   it('a capability that the caller has not is left out, with a warning', () => {
     const caller = { ...root, capabilities: ALL_CAPABILITIES & ~1n };
     const { plan, warnings } = prepare({

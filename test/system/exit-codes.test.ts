@@ -12,6 +12,12 @@ describe('the exit code of tare run', () => {
     ['is 128 and the signal', ['sh', '-c', 'ulimit -c 0; exec sh -c "kill -SEGV $$; exec sleep 5"'], 139, ''],
     ['is 127 for a command that is not there', ['nope'], 127, 'tare: "nope": command not found'],
     ['is 127 for a path that is not there', ['/no/such'], 127, 'tare: "/no/such": command not found'],
+    [
+      'is 127 for a script whose interpreter is not there',
+      ['/bin/script'],
+      127,
+      'tare: "/bin/script": command not found, or the interpreter that it names (after #!, or its dynamic loader) is not',
+    ],
     ['is 126 for a folder', ['/etc'], 126, 'tare: "/etc": command cannot be executed'],
     ['is 126 for a file without the right', ['/etc/passwd'], 126, 'tare: "/etc/passwd": command cannot be executed'],
     ['is 126 for a file of no format', ['/bin/garbage'], 126, 'tare: "/bin/garbage": command cannot be executed'],
@@ -19,6 +25,7 @@ describe('the exit code of tare run', () => {
     inWorld('exit', async (world) => {
       const rootfs = makeRootfs(join(world.folder, 'rootfs'));
       writeFileSync(join(rootfs, 'bin/garbage'), '\x01\x02\x03\x04', { mode: 0o755 });
+      writeFileSync(join(rootfs, 'bin/script'), '#!/no/such/interpreter\n', { mode: 0o755 });
       const ran = await world.tare(
         ['run', '--rootfs', rootfs, '--init', '--', ...command].filter((w) => w !== '--init' || status === 139),
       );

@@ -17,7 +17,9 @@ export interface CgroupEntrance {
 }
 
 /** Outside: the cgroup's directories and limits. */
-export function makeCgroup({ builder, cgroup, features }: Compilation): CgroupEntrance {
+export function makeCgroup(compilation: Compilation): CgroupEntrance {
+  const { builder, cgroup, features } = compilation;
+  warnOfLittleMemory(compilation);
   if (cgroup === null) return { into: 'none', files: [] };
   let open: Slot<'fd'> | undefined;
   cgroup.actions.forEach((action, i) => {
@@ -63,6 +65,17 @@ export function makeCgroup({ builder, cgroup, features }: Compilation): CgroupEn
       { as: shortName(path), why: 'opened with the rights of outside; the container enters by writing to it' },
     );
   }
+}
+
+/** Stage's copy and a small program fit in a quarter of it. What has less is killed before it can say a word. */
+const LITTLE_MEMORY = 2 ** 20;
+
+function warnOfLittleMemory({ config, warnings }: Compilation): void {
+  const limit = config.linux?.resources?.memory?.limit;
+  if (limit === undefined || limit <= 0 || limit >= LITTLE_MEMORY) return;
+  warnings.push(
+    `linux.resources.memory.limit: with ${limit} bytes the kernel may kill the container as it starts (137): a program needs about a MiB`,
+  );
 }
 
 /** `/sys/fs/cgroup/memory/tare/web/tasks` is `memory tasks`: what a reader wants to know of it. */
