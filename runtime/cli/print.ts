@@ -1,19 +1,50 @@
-/** Printing a page of text: all of it, whatever standard output is; and rows as a table. write(2), pipe(7). */
+/** Printing: a page of text, all of it, whatever standard output is; words at once; rows as a table. write(2), pipe(7). */
 import { writeSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
+import { TareError } from '../kernel/error.js';
 
-/** Writes to standard output, also into a pipe that takes less at a time; a reader that has gone wants no more. */
+/**
+ * Writes to standard output, also into a pipe that takes less at a time; a reader that has gone wants no more.
+ * @throws TareError `no-space` or `system-call`
+ */
 export async function print(text: string | Uint8Array): Promise<void> {
   const data = Buffer.from(text);
   for (let at = 0; at < data.length; ) {
     try {
       at += writeSync(1, data, at);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EPIPE') return;
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (isGone(error)) return;
+      if (code !== 'EAGAIN')
+        throw new TareError(
+          code === 'ENOSPC' ? 'no-space' : 'system-call',
+          `standard output cannot be written: ${message}`,
+          { cause: error },
+        );
       await setTimeout(2);
     }
   }
+}
+
+/** Writes before it returns. False when nobody reads any more. */
+export function printNow(fd: number, text: string | Uint8Array): boolean {
+  const data = Buffer.from(text);
+  for (let at = 0; at < data.length; ) {
+    try {
+      at += writeSync(fd, data, at);
+    } catch (error) {
+      if (isGone(error)) return false;
+      // Standard output is shared with others, who may have made it non-blocking; it is soon writable again.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+  return true;
+}
+
+/** The pipe's reader has ended, or the terminal has been closed. */
+function isGone(error: unknown): boolean {
+  return ['EPIPE', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '');
 }
 
 /** Columns as wide as what is in them; the last one may be of any width. */

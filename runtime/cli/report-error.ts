@@ -2,32 +2,42 @@
  * An error as the person at the terminal sees it: one sentence, no stack, and the exit code that goes with it. Set
  * TARE_DEBUG to see the stack too.
  */
-import { writeSync } from 'node:fs';
 import { CommanderError } from 'commander';
 import { TareError } from '../kernel/error.js';
+import { printNow } from './print.js';
 
 const OWN_FAILURE = 125;
 
 /** Prints the error, if there is something to say, and returns the exit code. */
 export function reportError(program: string, error: unknown): number {
   if (error instanceof CommanderError && error.exitCode === 0) return 0; // help, version
+  // A command without the subcommand that it needs: its help has been printed and says all there is to say.
+  if (error instanceof CommanderError && error.code === 'commander.help') return OWN_FAILURE;
   // Written at once: process.stderr would make a pipe non-blocking for everybody who shares it.
-  writeSync(2, `${program}: ${sentence(error)}\n`);
-  if (process.env.TARE_DEBUG && error instanceof Error) writeSync(2, `${error.stack}\n`);
+  printNow(2, `${program}: ${sentence(error)}\n`);
+  if (process.env.TARE_DEBUG && error instanceof Error) printNow(2, `${error.stack}\n`);
   return error instanceof TareError ? error.exitCode : OWN_FAILURE;
 }
 
 /** Prints a sentence that does not end the command. */
 export function warn(program: string, text: string): void {
-  writeSync(2, `${program}: warning: ${oneLine(text)}\n`);
+  printNow(2, `${program}: warning: ${oneLine(text)}\n`);
 }
 
 function sentence(error: unknown): string {
   if (error instanceof CommanderError) return oneLine(error.message.replace(/^error: /, ''));
   if (error instanceof TareError) return oneLine(error.message);
+  if (isRefusal(error)) return oneLine(error.message);
   if (error instanceof Error) return `internal error: ${oneLine(error.message)}`;
   return `internal error: ${oneLine(String(error))}`;
 }
+
+/** What the kernel refused Node is of the machine, not of Tare: a full disk, a folder of somebody else. */
+function isRefusal(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error && REFUSALS.has((error as NodeJS.ErrnoException).code ?? '');
+}
+
+const REFUSALS = new Set('ENOSPC EDQUOT EROFS EACCES EPERM ENOTDIR EISDIR ELOOP EMFILE ENFILE EIO ENXIO'.split(' '));
 
 /** What an image or a file said must not move the cursor or pretend to be another line (attack 31). */
 function oneLine(text: string): string {

@@ -11,10 +11,12 @@ const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2
 export class SignalForwarder {
   readonly #handlers = new Map<NodeJS.Signals, () => void>();
   readonly #early: number[] = [];
+  readonly #onEarly: ((signal: number) => void) | undefined;
   #container: Container | undefined;
 
-  /** Takes the signals from now on, and keeps them until there is a container. */
-  constructor() {
+  /** Takes the signals from now on, and keeps them until there is a container. @param onEarly called with each until then */
+  constructor(onEarly?: (signal: number) => void) {
+    this.#onEarly = onEarly;
     for (const name of FORWARDED) {
       const handler = () => this.#take(constants.signals[name]);
       this.#handlers.set(name, handler);
@@ -34,6 +36,7 @@ export class SignalForwarder {
   #take(signal: number): void {
     if (!this.#container) {
       this.#early.push(signal);
+      this.#onEarly?.(signal);
       return;
     }
     try {

@@ -3,14 +3,17 @@
  * process that made it: namespaces, mounts, cgroup, limits, capabilities. Without a terminal, or with --auto, it goes through by itself.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { Command } from 'commander';
 import { Container } from '../container/index.js';
+import { TareError } from '../kernel/error.js';
 import { CREATE } from '../plan/index.js';
 import { addContainerOptions, bundleOf, type ContainerOptions } from './container-options.js';
+import { printNow } from './print.js';
 import { warn } from './report-error.js';
 import { deleteQuietly } from './run.js';
+import { SignalForwarder } from './signal-forwarder.js';
 import { KeyPrompt } from './step-prompt.js';
 import { Stepper } from './stepper.js';
 import { TerminalProxy } from './terminal-proxy.js';
@@ -21,7 +24,7 @@ export function stepCommand(): Command {
     .addHelpText(
       'after',
       `
-Keys:
+Keys, in a terminal (keys from a pipe are not read: it goes through by itself, as with --auto):
   enter, space   the next step
   b NUMBER       go on to that step of the inside lane
   c              go on to the end
@@ -39,7 +42,9 @@ Examples:
 async function stepThrough(words: string[], options: ContainerOptions & { auto?: boolean }): Promise<number> {
   const bundle = bundleOf(options, words);
   const prompt = options.auto || !isatty(0) ? undefined : new KeyPrompt();
-  const stepper = new Stepper((text) => writeSync(1, text), prompt);
+  const stepper = new Stepper((text) => void printNow(1, text), prompt);
+  // Ours is the terminal that is closed, or the process that is ended: what has been made so far is undone first.
+  const signals = new SignalForwarder(() => stepper.stop(new TareError('usage', 'stopped; everything is undone')));
   // The keys are ours while we step, so the container reads nothing, unless it has a terminal of its own.
   const nothing = openSync('/dev/null', 'r');
   let container: Container | undefined;
@@ -56,6 +61,7 @@ async function stepThrough(words: string[], options: ContainerOptions & { auto?:
       onProcess: (lane, pid) => stepper.watch(lane, pid),
       driver: stepper,
     });
+    signals.forwardTo(container);
     await stepper.finish();
     prompt?.close();
     const master = container.run?.take(CREATE.console);
@@ -64,6 +70,7 @@ async function stepThrough(words: string[], options: ContainerOptions & { auto?:
     await terminal?.drained();
     return code;
   } finally {
+    signals.stop();
     closeSync(nothing);
     prompt?.close();
     terminal?.close();

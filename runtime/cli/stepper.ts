@@ -8,6 +8,7 @@ import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
 import { formatStep, type Lane, type Plan, type RunOptions, type StepAt, type StepOutcome } from '../plan/index.js';
 import { executionOrder, type Ordered } from '../plan/order.js';
+import { Promised } from '../plan/promised.js';
 import type { KeyPrompt } from './step-prompt.js';
 
 /** The event of a pidfd whose process has ended. */
@@ -22,6 +23,7 @@ export class Stepper implements Required<Pick<RunOptions, 'beforeStep' | 'afterS
   readonly #source = localProc();
   readonly #processes = new Map<Lane, { readonly pid: number; facts: ProcessFacts | undefined }>();
   readonly #waiting = new Map<string, { go: () => void; stop: (reason: unknown) => void }>();
+  readonly #stopping = new Promised<never>();
   #order: Ordered[] = [];
   #cursor = 0;
   #busy = false;
@@ -77,6 +79,11 @@ export class Stepper implements Required<Pick<RunOptions, 'beforeStep' | 'afterS
     this.#print(await this.#changes());
   }
 
+  /** The next step does not run, and none after it: the plan fails with this reason, and is undone. */
+  stop(reason: TareError): void {
+    this.#stopping.reject(reason);
+  }
+
   /** If the step whose turn it is has arrived, it may go. */
   async #advance(): Promise<void> {
     const next = this.#order[this.#cursor];
@@ -87,9 +94,10 @@ export class Stepper implements Required<Pick<RunOptions, 'beforeStep' | 'afterS
     const isLast = LAST.has(next.step.kind);
     try {
       if (this.#cursor === 0) await this.#changes(); // the first look: what is there before
-      if (this.#stopsBefore(next)) await this.#ask(next);
+      await Promise.race([this.#stopping.promise, this.#stopsBefore(next) ? this.#ask(next) : undefined]);
       if (isLast) this.#print(this.#heading(next, 'never comes back'));
     } catch (reason) {
+      this.#print('\n'); // what is said of it must not begin behind the question
       waiting.stop(reason);
       return;
     }
@@ -106,11 +114,25 @@ export class Stepper implements Required<Pick<RunOptions, 'beforeStep' | 'afterS
   }
 
   async #ask(next: Ordered): Promise<void> {
-    if (!this.#prompt) return;
-    this.#print(`\x1b[2m${this.#title(next)}  ${formatStep(next.step)}\x1b[0m\x1b[K\r`);
-    const answer = await this.#prompt.ask();
-    this.#print('\x1b[K');
-    this.#runTo = answer.go === 'next' ? 0 : answer.go === 'to' ? answer.step : Number.POSITIVE_INFINITY;
+    for (let asking = this.#prompt !== undefined; asking; ) {
+      this.#print(`\x1b[2m${this.#title(next)}  ${formatStep(next.step)}\x1b[0m\x1b[K\r`);
+      const answer = await (this.#prompt as KeyPrompt).ask();
+      this.#print('\x1b[K');
+      const objection = answer.go === 'to' ? this.#objection(answer.step) : undefined;
+      if (objection !== undefined) this.#print(`${objection}\n`);
+      else this.#runTo = answer.go === 'next' ? 0 : answer.go === 'to' ? answer.step : Number.POSITIVE_INFINITY;
+      asking = objection !== undefined;
+    }
+  }
+
+  /** Why one cannot go on to that step of the inside lane. */
+  #objection(step: number): string | undefined {
+    const inside = (steps: readonly Ordered[]) => steps.filter(({ lane }) => lane === 'inside');
+    const count = inside(this.#order).length;
+    if (step < 1 || step > count) return `the inside lane has the steps 1 to ${count}`;
+    const next = inside(this.#order.slice(this.#cursor))[0]?.index ?? count;
+    if (step <= next) return `step ${step} is past`;
+    return this.#order[this.#cursor]?.lane === 'inside' && step === next + 1 ? `step ${step} is the next` : undefined;
   }
 
   async #show(at: StepAt, outcome: StepOutcome): Promise<void> {

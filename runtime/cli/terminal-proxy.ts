@@ -3,9 +3,9 @@
  * it was, whatever happens. pty(7), termios(3).
  */
 import { spawnSync } from 'node:child_process';
-import { writeSync } from 'node:fs';
 import { isatty, ReadStream } from 'node:tty';
 import { native } from '../kernel/addon.js';
+import { printNow } from './print.js';
 
 /** The size of our terminal; undefined when we have none. */
 export function windowSize(): { columns: number; rows: number } | undefined {
@@ -29,7 +29,7 @@ export class TerminalProxy {
     this.#master.on('error', () => this.#master.destroy());
     this.#master.on('data', (data: Buffer) => {
       // Nobody looks any more: the container's terminal hangs up, as ours would have.
-      if (!writeAll(1, data)) this.#master.destroy();
+      if (!printNow(1, data)) this.#master.destroy();
     });
     if (input) this.#passInput();
     this.#followWindow();
@@ -60,11 +60,18 @@ export class TerminalProxy {
       this.#master.once('drain', () => stdin.resume());
     };
     const end = () => {
-      if (!this.#master.destroyed) this.#master.write(Buffer.from([END_OF_FILE]));
+      if (this.#master.destroyed) return;
+      // A terminal ends when it is closed: then the container's hangs up. A pipe or a file only has no more to say.
+      if (stdin.isTTY) this.#master.destroy();
+      else this.#master.write(Buffer.from([END_OF_FILE]));
     };
+    // Never taken away: a closed terminal fails once more when it is to be put back as it was.
+    stdin.on('error', end);
     if (raw) makeRaw(stdin);
     stdin.on('data', pass);
     stdin.on('end', end);
+    // A listener alone does not start a stream that somebody has paused.
+    stdin.resume();
     this.#undo.push(() => {
       stdin.off('data', pass);
       stdin.off('end', end);
@@ -95,19 +102,3 @@ function makeRaw(stdin: typeof process.stdin): void {
 
 /** Ctrl-D. */
 const END_OF_FILE = 4;
-
-/** False when the reader has gone. */
-function writeAll(fd: number, data: Buffer): boolean {
-  for (let done = 0; done < data.length; ) {
-    try {
-      done += writeSync(fd, data, done);
-    } catch (error) {
-      // Standard output is shared with others, who may have made it non-blocking; a terminal is soon writable again.
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EPIPE') return false;
-      if (code !== 'EAGAIN') throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-    }
-  }
-  return true;
-}

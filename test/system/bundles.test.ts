@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, type TestContext } from 'vitest';
 import { makeRootfs } from '../harness/rootfs.js';
+import { CLOSE, typing } from '../harness/typing.js';
 import { inWorld, type World } from '../harness/world.js';
 
 function needs(context: TestContext, program: string): void {
@@ -203,17 +204,7 @@ describe('a terminal', () => {
     needs(context, 'script');
     return inWorld('hangup', async (world) => {
       const rootfs = makeRootfs(join(world.folder, 'rootfs'));
-      const terminal = world.start(['script', '-qec', `tare run --rootfs ${rootfs} -it -- sh`, '/dev/null']);
-      await new Promise<void>((resolve) => {
-        let shown = '';
-        terminal.stdout?.setEncoding('utf8').on('data', (text: string) => {
-          shown += text;
-          if (shown.includes('/ # ')) resolve();
-        });
-      });
-      const ended = new Promise((resolve) => terminal.once('close', resolve));
-      terminal.kill('SIGKILL');
-      await ended;
+      await typing(world, `tare run --rootfs ${rootfs} -it -- sh`, [['/ # ', CLOSE]]);
       // The leak check of the world waits for what is being undone, and fails for what stays.
     });
   });
