@@ -55,9 +55,16 @@ export function bundleOf(
   if (options.bundle !== undefined && options.rootfs !== undefined) {
     throw new TareError('usage', 'give either --bundle or --rootfs: a bundle has its own root file system');
   }
+  for (const name of ['bundle', 'rootfs'] as const) {
+    // The empty path would be the current folder: what `--rootfs "$UNSET"` does not mean.
+    if (options[name] === '') throw new TareError('usage', `--${name} is empty: it must name a folder`);
+  }
   if (options.bundle !== undefined) return bundleWithCommand(options.bundle, options, command);
   if (options.rootfs === undefined) {
     throw new TareError('usage', 'give --rootfs DIR or --bundle DIR: a container needs a root file system');
+  }
+  if (options.workdir !== undefined && !isAbsolute(options.workdir)) {
+    throw new TareError('usage', `--workdir ${options.workdir}: must be an absolute path, as the container sees it`);
   }
   if (command.length === 0) throw new TareError('usage', 'give a command to run, after "--"');
   const rootfs = resolve(options.rootfs);
@@ -111,6 +118,7 @@ const ROOTFS_ONLY: readonly [keyof ContainerOptions, string][] = [
 
 /** `-e NAME` alone passes on the caller's. */
 function environmentEntry(entry: string): string {
+  if (entry === '' || entry.startsWith('=')) throw new TareError('usage', `--env ${entry}: must be NAME=value or NAME`);
   return entry.includes('=') ? entry : `${entry}=${process.env[entry] ?? ''}`;
 }
 

@@ -2,11 +2,12 @@
  * Between `tare exercise start` and the commands that act on its attempt: a unix socket of mode 0600 in the state root, one
  * request a connection. Each side writes one line of JSON.
  */
-import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
+import { chmod, readdir, rm } from 'node:fs/promises';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { TaskState } from '../exercise/index.js';
 import { type ErrorCode, TareError } from '../kernel/error.js';
+import { makeFolders } from '../kernel/files.js';
 import { stateRoot } from '../kernel/places.js';
 
 export type Request = 'check' | 'solve' | 'reset';
@@ -60,7 +61,7 @@ export async function serveAttempt(
   answer: (request: Request) => Promise<Answer>,
 ): Promise<() => Promise<void>> {
   const path = socketPath(id);
-  await mkdir(join(stateRoot(), 'exercise'), { recursive: true, mode: 0o700 });
+  makeFolders(join(stateRoot(), 'exercise'));
   if (await answers(path))
     throw new TareError('exists', `the exercise ${id} is running already; "tare exercise reset ${id}" begins it again`);
   await rm(path, { force: true }); // nobody listens: a start that was killed has left it

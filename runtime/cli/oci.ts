@@ -11,7 +11,7 @@ import { parseSignal } from '../kernel/signals.js';
 import { loadBundle, OCI_VERSION } from '../oci/index.js';
 import { prepareCommand, version } from './main.js';
 import { print } from './print.js';
-import { reportError } from './report-error.js';
+import { reportError, warn } from './report-error.js';
 import { runInForeground } from './run.js';
 
 interface Globals {
@@ -138,7 +138,8 @@ function listCommand(root: () => string): Command {
     .option('-f, --format <format>', 'table or json', 'table')
     .option('-q, --quiet', 'ids only')
     .action(({ format, quiet }: { format: string; quiet?: boolean }) => {
-      const states = Container.list(root()).map((container) => container.state());
+      const failed = ({ message }: TareError) => warn('tare-oci', message);
+      const states = Container.states(root(), failed).map(({ state }) => state);
       if (quiet) return print(states.map(({ id }) => `${id}\n`).join(''));
       if (format === 'json') return print(`${JSON.stringify(states)}\n`);
       return print(states.map((s) => `${s.id}\t${s.pid ?? 0}\t${s.status}\t${s.bundle}\n`).join(''));

@@ -8,12 +8,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
 import { stateRoot } from '../kernel/places.js';
-import { bootId, isAlive, openProcess, type ProcessIdentity } from '../kernel/process-identity.js';
-import { SIGKILL } from '../kernel/signals.js';
+import { bootId, isAlive, killProcess, openProcess, type ProcessIdentity } from '../kernel/process-identity.js';
 import { type ContainerId, containerId, OCI_VERSION, type OciState, type Status } from '../oci/index.js';
 import type { PlanRun } from '../plan/index.js';
 import { type ExitStatus, exitStatus } from './exit-status.js';
-import { undoAll } from './journal.js';
+import { journaledProcesses, undoAll } from './journal.js';
 import { type CreateOptions, firstState, type Launched, launch } from './launch.js';
 import { prepare } from './prepare.js';
 import { StateDirectory, type StoredState } from './state-directory.js';
@@ -44,10 +43,13 @@ export class Container {
 
   static async #make(options: CreateOptions, gate: boolean): Promise<Container> {
     const id = containerId(options.id);
+    const root = options.stateRoot ?? stateRoot();
+    // First, since what else of that name is there is the other container's too: its cgroup.
+    StateDirectory.checkFree(root, id);
     const prepared = prepare({ ...options, id, gate });
     for (const warning of prepared.warnings) options.onWarning?.(warning);
     const state = firstState(id, prepared, options);
-    const { directory, lock } = await StateDirectory.create(options.stateRoot ?? stateRoot(), state);
+    const { directory, lock } = await StateDirectory.create(root, state);
     using _lock = lock;
     try {
       return new Container(directory, await launch(directory, state, prepared, options, gate));
@@ -62,9 +64,26 @@ export class Container {
     return new Container(StateDirectory.open(root, containerId(id)));
   }
 
-  /** All containers of a state root. */
+  /** All containers of a state root, also those whose state is damaged. */
   static list(root: string = stateRoot()): Container[] {
     return StateDirectory.list(root).map((directory) => new Container(directory));
+  }
+
+  /**
+   * The states of all containers of a state root, and when they were created (ISO 8601).
+   * @param onFailure called for each whose state is damaged, or of another version of Tare
+   */
+  static states(root: string, onFailure: (error: TareError) => void): { state: OciState; created: string }[] {
+    return Container.list(root).flatMap((container) => {
+      try {
+        return [{ state: container.state(), created: container.created }];
+      } catch (error) {
+        if (!(error instanceof TareError)) throw error;
+        // Removed while we were looking.
+        if (error.code !== 'not-found') onFailure(error);
+        return [];
+      }
+    });
   }
 
   /** The run of the plan, in the process that created the container. */
@@ -137,20 +156,24 @@ export class Container {
    */
   async delete({ force = false } = {}): Promise<void> {
     using _lock = await this.#directory.lock();
-    const status = this.#status(this.#directory.read());
+    const stored = force ? this.#directory.readIfWhole() : this.#directory.read();
+    if (!stored) {
+      await this.#killAndWait(journaledProcesses(this.#directory));
+      return undoAll(this.#directory);
+    }
+    const status = this.#status(stored);
     if (status === 'running' && !force) {
       throw new TareError('state', `the container ${this.id} is running: stop it first, or delete it with --force`);
     }
     if (this.#owned && status === 'created') this.#owned.run.abort();
-    else if (status !== 'stopped') await this.#killAndWait();
+    else if (status !== 'stopped') await this.#killAndWait(stored);
     await undoAll(this.#directory);
     await this.#owned?.run.ended;
   }
 
   /** Kills it, and gives its supervisor the time to see that and to write it down. */
-  async #killAndWait(): Promise<void> {
-    const { init, stage } = this.#directory.read();
-    if (isAlive(init)) this.kill(SIGKILL);
+  async #killAndWait({ init, stage }: Pick<StoredState, 'init' | 'stage'>): Promise<void> {
+    if (init) killProcess(init);
     for (let tries = 0; tries < 200 && isAlive(stage); tries++) await sleep(10);
   }
 

@@ -5,16 +5,27 @@
 import { TareError } from '../kernel/error.js';
 import { bootId, isAlive } from '../kernel/process-identity.js';
 import type { ContainerId } from '../oci/index.js';
-import { undoAll } from './journal.js';
+import { readJournal, undoAll } from './journal.js';
 import { StateDirectory } from './state-directory.js';
 
-/** Removes what is left behind below a state root. Returns the ids. */
-export async function collectGarbage(root: string): Promise<ContainerId[]> {
+/**
+ * Removes what is left behind below a state root. Returns the ids.
+ * @param onFailure called for each that cannot be removed, or not be understood; the others are
+ */
+export async function collectGarbage(
+  root: string,
+  onFailure: (error: TareError) => void = () => undefined,
+): Promise<ContainerId[]> {
   const removed: ContainerId[] = [];
-  for (const directory of StateDirectory.list(root)) {
-    if (await collect(directory)) removed.push(directory.id);
+  for (const directory of [...StateDirectory.list(root), ...StateDirectory.listUnnamed(root)]) {
+    try {
+      const hasName = !directory.id.startsWith('.');
+      if ((await collect(directory)) && hasName) removed.push(directory.id);
+    } catch (error) {
+      if (!(error instanceof TareError)) throw error;
+      onFailure(error);
+    }
   }
-  for (const directory of StateDirectory.listUnnamed(root)) await collect(directory);
   return removed;
 }
 
@@ -36,7 +47,9 @@ async function collect(directory: StateDirectory): Promise<boolean> {
 function isLeftBehind(directory: StateDirectory): boolean {
   // Creating holds the lock, and we have it: whoever was creating it is gone.
   if (!directory.exists) return true;
-  const state = directory.read();
+  const state = directory.readIfWhole();
+  // What made it cannot be asked; nothing of it runs any more, so nobody misses it.
+  if (!state) return !readJournal(directory).some((entry) => entry.undo === 'process' && isAlive(entry.process));
   if (state.status === 'creating') return true;
   const sameBoot = state.bootId === bootId();
   if (sameBoot && (isAlive(state.creator) || isAlive(state.init))) return false;

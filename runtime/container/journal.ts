@@ -5,6 +5,7 @@
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CgroupPlace, killCgroup, removeCgroups } from '../kernel/cgroup/index.js';
+import { TareError } from '../kernel/error.js';
 import { killProcess, type ProcessIdentity } from '../kernel/process-identity.js';
 import type { StateDirectory } from './state-directory.js';
 
@@ -25,10 +26,18 @@ export async function undoAll(directory: StateDirectory): Promise<void> {
   directory.remove();
 }
 
-function readJournal(directory: StateDirectory): JournalEntry[] {
+/** Whose processes they are, as far as the journal has come: stage is the first of them, and the container's own the last. */
+export function journaledProcesses(directory: StateDirectory): { stage?: ProcessIdentity; init?: ProcessIdentity } {
+  const processes = readJournal(directory).flatMap((entry) => (entry.undo === 'process' ? [entry.process] : []));
+  return { stage: processes[0], init: processes.at(-1) };
+}
+
+/** @throws TareError `protocol` for a broken file */
+export function readJournal(directory: StateDirectory): JournalEntry[] {
+  const path = join(directory.path, 'journal');
   let text: string;
   try {
-    text = readFileSync(join(directory.path, 'journal'), 'utf8');
+    text = readFileSync(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
@@ -37,7 +46,16 @@ function readJournal(directory: StateDirectory): JournalEntry[] {
   return text
     .split('\n')
     .slice(0, -1)
-    .map((line) => JSON.parse(line) as JournalEntry);
+    .map((line) => parseEntry(line, path));
+}
+
+function parseEntry(line: string, path: string): JournalEntry {
+  try {
+    return JSON.parse(line) as JournalEntry;
+  } catch (cause) {
+    const why = 'what it has made must be removed by hand';
+    throw new TareError('protocol', `${path} is damaged (${(cause as Error).message}): ${why}`, { cause, path });
+  }
 }
 
 async function undo(entry: JournalEntry): Promise<void> {

@@ -3,11 +3,11 @@
  * `formatVersion`; `journal` says what to undo; `exit` is written by stage; `lock` is held while anything changes; `sock` is the
  * supervisor's.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CgroupPlace } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
-import { writeFileAtomic } from '../kernel/files.js';
+import { makeFolders, writeFileAtomic } from '../kernel/files.js';
 import { DirectoryLock } from '../kernel/lock.js';
 import { identityOf, type ProcessIdentity } from '../kernel/process-identity.js';
 import type { ContainerId } from '../oci/index.js';
@@ -56,22 +56,30 @@ export class StateDirectory {
     const directory = new StateDirectory(root, state.id);
     const unnamed = new StateDirectory(root, `.${state.id}.${process.pid}` as ContainerId);
     let lock: DirectoryLock | undefined;
+    let made = false;
     try {
-      mkdirSync(root, { recursive: true, mode: 0o700 });
-      if (existsSync(directory.path)) throw Object.assign(new Error('it exists'), { code: 'EEXIST' });
+      makeFolders(root);
+      StateDirectory.checkFree(root, state.id);
       mkdirSync(unnamed.path, { mode: 0o700 });
+      made = true;
       lock = await DirectoryLock.acquire(unnamed.path);
       unnamed.write(state);
       renameSync(unnamed.path, directory.path);
       return { directory, lock };
     } catch (cause) {
       lock?.release();
-      unnamed.remove();
+      if (made) unnamed.remove();
       throw cannotMake(directory.path, state.id, cause as NodeJS.ErrnoException);
     }
   }
 
-  /** @throws TareError `not-found` */
+  /** @throws TareError `exists` when there is something of this name; `permission` or `system-call` when that cannot be known */
+  static checkFree(root: string, id: ContainerId): void {
+    const { path } = new StateDirectory(root, id);
+    if (isThere(path)) throw new TareError('exists', `a container ${id} exists already`, { path });
+  }
+
+  /** @throws TareError `not-found`; `permission` or `system-call` when that cannot be known */
   static open(root: string, id: ContainerId): StateDirectory {
     const directory = new StateDirectory(root, id);
     if (!directory.exists) throw noContainer(id);
@@ -97,7 +105,7 @@ export class StateDirectory {
   }
 
   get exists(): boolean {
-    return existsSync(join(this.path, 'state.json'));
+    return isThere(join(this.path, 'state.json'));
   }
 
   /** Waits for whoever changes it just now. @throws TareError `busy`, or `not-found` when it was removed meanwhile */
@@ -115,6 +123,16 @@ export class StateDirectory {
     throw noContainer(this.id);
   }
 
+  /** As `read`, but undefined for a broken file: then the journal is all that is known. */
+  readIfWhole(): StoredState | undefined {
+    try {
+      return this.read();
+    } catch (error) {
+      if (error instanceof TareError && error.code === 'protocol') return undefined;
+      throw error;
+    }
+  }
+
   /** @throws TareError `not-found`, `state` for a newer format, `protocol` for a broken file */
   read(): StoredState {
     const path = join(this.path, 'state.json');
@@ -123,14 +141,9 @@ export class StateDirectory {
       text = readFileSync(path, 'utf8');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw noContainer(this.id);
-      throw error;
+      throw cannotReach(error);
     }
-    let state: StoredState;
-    try {
-      state = JSON.parse(text) as StoredState;
-    } catch (cause) {
-      throw new TareError('protocol', `${path} is damaged: ${(cause as Error).message}`, { cause, path });
-    }
+    const state = parseState(text, path);
     if (state.formatVersion === FORMAT_VERSION) return state;
     throw new TareError('state', `${path} is of format ${state.formatVersion}, which another version of Tare wrote`, {
       path,
@@ -158,10 +171,47 @@ export class StateDirectory {
 }
 
 function folders(root: string): string[] {
-  if (!existsSync(root)) return [];
-  return readdirSync(root, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => entry.name);
+  try {
+    return readdirSync(root, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw cannotReach(error);
+  }
+}
+
+/** Unlike existsSync, says no only when it is so. */
+function isThere(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    throw cannotReach(error);
+  }
+}
+
+/** Whole as it was written by one rename; what others have done to it is found out here, once. */
+function parseState(text: string, path: string): StoredState {
+  let why = 'it does not hold the state of a container';
+  try {
+    const state = JSON.parse(text) as StoredState | null;
+    const { formatVersion, status, bundle, creator, created } = state ?? ({} as Partial<StoredState>);
+    if (state && typeof formatVersion === 'number' && formatVersion !== FORMAT_VERSION) return state;
+    const isWhole =
+      STATUSES.has(status ?? '') && typeof bundle === 'string' && typeof creator === 'object' && !!creator && !!created;
+    if (state && isWhole) return state;
+  } catch (error) {
+    why = (error as Error).message;
+  }
+  throw new TareError('protocol', `${path} is damaged (${why}): tare delete --force removes the container`, { path });
+}
+
+const STATUSES: ReadonlySet<string> = new Set(['creating', 'created', 'running']);
+
+function cannotReach(error: unknown): TareError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const kind = code === 'EACCES' || code === 'EPERM' ? 'permission' : 'system-call';
+  return new TareError(kind, `the states of the containers cannot be read: ${message}`, { cause: error });
 }
 
 function noContainer(id: ContainerId): TareError {
@@ -169,7 +219,8 @@ function noContainer(id: ContainerId): TareError {
 }
 
 function cannotMake(path: string, id: ContainerId, cause: NodeJS.ErrnoException): TareError {
-  if (cause.code === 'EEXIST' || cause.code === 'ENOTEMPTY')
+  if (cause instanceof TareError) return cause;
+  if ((cause.code === 'EEXIST' || cause.code === 'ENOTEMPTY') && isThere(path))
     return new TareError('exists', `a container ${id} exists already`, { cause, path });
   const code =
     cause.code === 'EACCES' || cause.code === 'EPERM'

@@ -1,9 +1,9 @@
 /**
- * Files that others read at any moment: written under another name and renamed, so that a reader sees the old or the new, never
+ * Making files and folders. Files that others read at any moment: written under another name and renamed, so that a reader sees the old or the new, never
  * half of it, and a crash leaves the old. rename(2).
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 export interface AtomicWriteOptions {
@@ -27,6 +27,23 @@ export function writeFileAtomic(path: string, data: string | Uint8Array, options
     throw error;
   }
   if (options.durable) syncDirectory(dirname(path));
+}
+
+/**
+ * Makes a folder and those above it, where they are missing. Node's own `recursive` never ends where nothing can be made and
+ * the kernel says ENOENT, as in /proc.
+ * @throws Node's own error, of the folder that could not be made
+ */
+export function makeFolders(path: string, mode = 0o700): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  const parent = dirname(path);
+  if (parent !== path) makeFolders(parent, mode);
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    // Somebody else was faster.
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
+  }
 }
 
 function writeNew(

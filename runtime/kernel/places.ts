@@ -3,7 +3,7 @@
  * root, what runs under the state root. Root uses /var/lib/tare and /run/tare; everybody else the XDG base directories
  * (https://specifications.freedesktop.org/basedir-spec/). `--root` and `--state` move them, as do TARE_ROOT and TARE_STATE.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -35,9 +35,30 @@ export function dataRoot(env: NodeJS.ProcessEnv = process.env): string {
   return join(env.XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'tare');
 }
 
-/** What runs: one folder a container. `/run/tare`, or `$XDG_RUNTIME_DIR/tare`. */
+/**
+ * What runs: one folder a container. `/run/tare`, or `$XDG_RUNTIME_DIR/tare`; without either, a folder in `$TMPDIR` or /tmp.
+ * @throws TareError `permission` when that folder is somebody else's
+ */
 export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
   if (env.TARE_STATE) return env.TARE_STATE;
   if (process.geteuid?.() === 0) return '/run/tare';
-  return join(env.XDG_RUNTIME_DIR || join('/tmp', `tare-${userInfo().uid}`), 'tare');
+  return join(env.XDG_RUNTIME_DIR || ownFolder(env.TMPDIR || '/tmp'), 'tare');
+}
+
+/** Anybody can guess the name and be faster, so it is made at once, and used only if nobody else can enter it. */
+function ownFolder(temporary: string): string {
+  const { uid } = userInfo();
+  const path = join(temporary, `tare-${uid}`);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const facts = lstatSync(path);
+  if (facts.isDirectory() && facts.uid === uid && (facts.mode & 0o777) === 0o700) return path;
+  throw new TareError(
+    'permission',
+    `${path} is not a folder that only you can enter: somebody else may have made it; set XDG_RUNTIME_DIR or TARE_STATE`,
+    { path },
+  );
 }

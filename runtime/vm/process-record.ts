@@ -5,7 +5,7 @@
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeFileAtomic } from '../kernel/files.js';
+import { makeFolders, writeFileAtomic } from '../kernel/files.js';
 import { stateRoot } from '../kernel/places.js';
 import { identityOf, isAlive, killProcess, type ProcessIdentity } from '../kernel/process-identity.js';
 
@@ -20,7 +20,7 @@ export async function writeRecord(id: string, qemuPid: number): Promise<void> {
   const qemu = identityOf(qemuPid);
   if (!qemu) return; // it is dead already; its end is reported by other means
   const folder = join(runningFolder(), id);
-  await mkdir(runningFolder(), { recursive: true, mode: 0o700 });
+  makeFolders(runningFolder());
   await mkdir(folder, { mode: 0o700 });
   const record = { formatVersion: 1, owner: identityOf(process.pid), qemu };
   writeFileAtomic(join(folder, 'record.json'), JSON.stringify(record));

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { collectGarbage } from '../../runtime/container/index.js';
+import { Container, collectGarbage } from '../../runtime/container/index.js';
 import { journal, undoAll } from '../../runtime/container/journal.js';
 import { StateDirectory, type StoredState } from '../../runtime/container/state-directory.js';
 import { bootId, identityOf, isAlive, type ProcessIdentity } from '../../runtime/kernel/process-identity.js';
@@ -94,6 +94,53 @@ describe('a state directory', () => {
     expect(directory.readExit()).toBeUndefined();
     writeFileSync(join(directory.path, 'exit'), '768 1790000000.000000001\n');
     expect(directory.readExit()).toEqual({ status: 768, at: '1790000000.000000001' });
+  });
+});
+
+describe('a damaged state', () => {
+  it.each(['x', 'null', '[]', '{}', '"a"', '{"formatVersion": 1}'])('%s leaves the others alone', async (text) => {
+    await make('a', { status: 'running', init: me });
+    const damaged = await make('b');
+    writeFileSync(join(damaged.path, 'state.json'), text);
+    const failures: string[] = [];
+    const states = Container.states(root, ({ message }) => failures.push(message));
+    expect(states.map(({ state }) => state.id)).toEqual(['a']);
+    expect(failures).toEqual([expect.stringMatching(/b\/state\.json is damaged/)]);
+    await expect(Container.open('b', root).delete()).rejects.toMatchObject({ code: 'protocol' });
+    await Container.open('b', root).delete({ force: true });
+    expect(readdirSync(root)).toEqual(['a']);
+  });
+
+  it('is garbage once nothing of the journal runs', async () => {
+    const damaged = await make('a');
+    await make('b', { creator: nobody });
+    journal(damaged, { undo: 'process', process: nobody });
+    journal(damaged, { undo: 'process', process: me });
+    writeFileSync(join(damaged.path, 'state.json'), 'x');
+    expect(await collectGarbage(root)).toEqual(['b']);
+    rmSync(join(damaged.path, 'journal'));
+    journal(damaged, { undo: 'process', process: nobody });
+    expect(await collectGarbage(root)).toEqual(['a']);
+  });
+
+  it('with a damaged journal is left, and the others are collected', async () => {
+    const damaged = await make('a', { creator: nobody });
+    writeFileSync(join(damaged.path, 'journal'), 'x\n');
+    await make('b', { creator: nobody });
+    const failures: string[] = [];
+    expect(await collectGarbage(root, ({ message }) => failures.push(message))).toEqual(['b']);
+    expect(failures).toEqual([expect.stringMatching(/a\/journal is damaged/)]);
+  });
+});
+
+describe('a state root that cannot be used', () => {
+  it('is said, not taken for an empty one', async () => {
+    const file = join(root, 'file');
+    writeFileSync(file, '');
+    await expect(StateDirectory.create(file, state('a'))).rejects.toMatchObject({
+      message: expect.stringMatching(/^the states of the containers cannot be read: ENOTDIR/),
+    });
+    expect(() => StateDirectory.list(file)).toThrow(/^the states of the containers cannot be read: ENOTDIR/);
   });
 });
 

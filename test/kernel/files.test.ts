@@ -4,9 +4,25 @@ import { describe, expect, it, vi } from 'vitest';
 import { native } from '../../runtime/kernel/addon.js';
 import { O_RDONLY } from '../../runtime/kernel/constants/open.js';
 import { closeAll, OwnedFd } from '../../runtime/kernel/fd.js';
-import { writeFileAtomic } from '../../runtime/kernel/files.js';
+import { makeFolders, writeFileAtomic } from '../../runtime/kernel/files.js';
 import { DirectoryLock } from '../../runtime/kernel/lock.js';
 import { failureOf, openFds, withFolder } from './support.js';
+
+describe('folders', () => {
+  it('are made with those above them, for nobody else', () =>
+    withFolder((folder) => {
+      makeFolders(join(folder, 'a/b/c'));
+      makeFolders(join(folder, 'a/b/c'));
+      for (const path of ['a', 'a/b', 'a/b/c']) expect(statSync(join(folder, path)).mode & 0o777).toBe(0o700);
+    }));
+
+  it('that cannot be made are an error that ends', () =>
+    withFolder((folder) => {
+      expect(() => makeFolders('/proc/no/such')).toThrow(expect.objectContaining({ code: 'ENOENT', path: '/proc/no' }));
+      writeFileSync(join(folder, 'file'), '');
+      expect(() => makeFolders(join(folder, 'file/x'))).toThrow(expect.objectContaining({ code: 'ENOTDIR' }));
+    }));
+});
 
 describe('a descriptor with an owner', () => {
   it('is closed once', () => {

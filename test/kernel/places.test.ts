@@ -1,8 +1,10 @@
 /** Roots: /var/lib/tare and /run/tare for root, the XDG base directories for everybody else, and the variables that move them. */
-import { existsSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { dataRoot, packageRoot, stateRoot } from '../../runtime/kernel/places.js';
+import { withFolder } from './support.js';
 
 const asUser = (uid: number) => vi.spyOn(process, 'geteuid').mockReturnValue(uid);
 afterEach(() => vi.restoreAllMocks());
@@ -22,8 +24,23 @@ describe('places', () => {
     expect(dataRoot({ XDG_DATA_HOME: '/d' })).toBe('/d/tare');
     expect(stateRoot({ XDG_RUNTIME_DIR: '/r' })).toBe('/r/tare');
     expect(dataRoot({})).toMatch(/\/\.local\/share\/tare$/);
-    expect(stateRoot({})).toMatch(/^\/tmp\/tare-\d+\/tare$/);
   });
+
+  it('makes a folder that only the user can enter, where there is no XDG_RUNTIME_DIR, and takes nobody else’s', () =>
+    withFolder((folder) => {
+      asUser(1000);
+      const own = join(folder, `tare-${userInfo().uid}`);
+      expect(stateRoot({ TMPDIR: folder })).toBe(join(own, 'tare'));
+      expect(statSync(own).mode & 0o777).toBe(0o700);
+      expect(stateRoot({ TMPDIR: folder })).toBe(join(own, 'tare'));
+      const refused = expect.objectContaining({ code: 'permission', path: own });
+      chmodSync(own, 0o777);
+      expect(() => stateRoot({ TMPDIR: folder })).toThrow(refused);
+      const elsewhere = join(folder, 'elsewhere');
+      mkdirSync(elsewhere, { mode: 0o700 });
+      symlinkSync('..', join(elsewhere, `tare-${userInfo().uid}`));
+      expect(() => stateRoot({ TMPDIR: elsewhere })).toThrow(expect.objectContaining({ code: 'permission' }));
+    }));
 
   it('obeys TARE_ROOT and TARE_STATE, root or not', () => {
     expect([dataRoot({ TARE_ROOT: '/a' }), stateRoot({ TARE_STATE: '/b' })]).toEqual(['/a', '/b']);

@@ -89,6 +89,14 @@ describe('the command line with', () => {
   it.each<[string, string[], RegExp]>([
     ['a misspelt command', ['rnu'], /unknown command 'rnu' \(Did you mean run\?\)/],
     ['no root file system', ['run', '--', 'true'], /give --rootfs DIR or --bundle DIR/],
+    ['an empty root file system', ['run', '--rootfs', '', '--', 'true'], /--rootfs is empty/],
+    ['an empty bundle', ['run', '--bundle', ''], /--bundle is empty/],
+    ['a variable without a name', ['run', '--rootfs', '/tmp', '-e', '=x', '--', 'x'], /--env =x: must be NAME=value/],
+    [
+      'a relative folder',
+      ['run', '--rootfs', '/tmp', '-w', 'bin', '--', 'x'],
+      /--workdir bin: must be an absolute path/,
+    ],
     ['no command', ['run', '--rootfs', '/tmp'], /give a command to run/],
     [
       'a user by 2^32',
@@ -105,6 +113,8 @@ describe('the command line with', () => {
     ],
     ['a container that is not there', ['delete', 'nobody'], /there is no container nobody/],
     ['a signal that is none', ['kill', 'nobody', 'SIGFUN'], /"SIGFUN" is no signal|no container nobody/],
+    ['a state root in /proc', ['--state', '/proc/x', 'run', '--rootfs', '/tmp', '--', 'x'], /cannot be kept: ENOENT/],
+    ['a state root that is a file', ['--state', '/etc/passwd', 'ps'], /cannot be read: ENOTDIR/],
     ['one bundle to compare', ['plan', '--diff', '/tmp'], /--diff takes two bundles/],
   ])('%s', (_, args, sentence) =>
     inWorld('usage', async (world) => {
@@ -114,4 +124,50 @@ describe('the command line with', () => {
       expect(ran.status).toBe(125);
     }),
   );
+});
+
+describe('what the machine refuses', () => {
+  it('is no internal error: a full disk', () =>
+    inWorld('full', async (world) => {
+      for (const command of ['ps', 'exercise list']) {
+        const ran = await world.run(['sh', '-c', `tare ${command} > /dev/full`]);
+        expect(ran).toMatchObject({
+          status: 125,
+          stderr: expect.stringMatching(/^tare: standard output .*ENOSPC.*\n$/),
+        });
+      }
+    }));
+
+  it('a name that is taken is the container’s, not its cgroup’s', () =>
+    inWorld('dup', async (world) => {
+      const rootfs = makeRootfs(join(world.folder, 'rootfs'));
+      const script = `
+        tare run --rootfs "$1" --name dup --memory 64m -- sleep 1000 & pid=$!
+        until tare ps | grep -q '^dup .*running'; do sleep 0.1; done
+        tare run --rootfs "$1" --name dup --memory 64m -- true; echo $?
+        tare kill dup KILL; wait $pid`;
+      const ran = await world.run(['bash', '-c', script, 'bash', rootfs]);
+      expect(ran).toMatchObject({ stdout: '125\n', stderr: 'tare: a container dup exists already\n' });
+    }));
+
+  it('a state that is damaged does not hide the others', () =>
+    inWorld('damaged', async (world) => {
+      const rootfs = makeRootfs(join(world.folder, 'rootfs'));
+      const script = `
+        for name in a b; do tare run --rootfs "$1" --name $name -- sleep 1000 & done
+        until [ $(tare ps | grep -c running) = 2 ]; do sleep 0.1; done
+        echo x > "$TARE_STATE/a/state.json"
+        tare ps | cut -d' ' -f1; tare gc; tare delete -f a; tare delete -f b; wait; tare ps | wc -l`;
+      const ran = await world.run(['bash', '-c', script, 'bash', rootfs]);
+      expect(ran.stdout).toBe('ID\nb\nnothing was left behind\n1\n');
+      expect(ran.stderr).toMatch(/^tare: warning: .*a\/state\.json is damaged[^\n]*\n$/);
+    }));
+
+  it('a command without its subcommand prints its help, and no more', () =>
+    inWorld('help', async (world) => {
+      const { stderr, status } = await world.tare(['seccomp']);
+      expect(stderr).toMatch(/^Usage: tare seccomp/);
+      expect(stderr).not.toMatch(/outputHelp/);
+      expect(status).toBe(125);
+    }));
 });

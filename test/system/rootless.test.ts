@@ -11,13 +11,13 @@ const UID = 65534;
 const copy = publicCopy();
 afterAll(() => copy[Symbol.dispose]());
 
-function asUser(world: World, args: string[]) {
+function asUser(world: World, args: string[], more: Record<string, string> = {}) {
   chmodSync(world.folder, 0o755);
   const state = join(world.folder, 'user-state');
   mkdirSync(state, { recursive: true, mode: 0o700 });
   chownSync(state, UID, UID);
   const words = ['setpriv', `--reuid=${UID}`, `--regid=${UID}`, '--clear-groups', process.execPath, copy.tare, ...args];
-  return world.run(words, { env: { TARE_STATE: state, HOME: '/nonexistent' } });
+  return world.run(words, { env: { TARE_STATE: state, HOME: '/nonexistent', ...more } });
 }
 
 describe.skipIf(!probeFeatures().userNamespaces)('a user who is not root', () => {
@@ -42,6 +42,17 @@ describe.skipIf(!probeFeatures().userNamespaces)('a user who is not root', () =>
         '',
       ]);
       expect(ran.status).toBe(6);
+    }));
+
+  it('is told in one sentence which folder of states is not theirs', () =>
+    inWorld('notmine', async (world) => {
+      chmodSync(join(world.folder, 'state'), 0o700);
+      const env = { TARE_STATE: join(world.folder, 'state') };
+      for (const args of [['ps'], ['kill', 'x']]) {
+        const ran = await asUser(world, args, env);
+        expect(ran.stderr).toMatch(/^tare: the states of the containers cannot be read: EACCES[^\n]*\n$/);
+        expect(ran.status).toBe(125);
+      }
     }));
 
   it('is told in one sentence what needs root', () =>

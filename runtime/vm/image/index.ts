@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { TareError } from '../../kernel/error.js';
 import { nativeFile } from '../../kernel/places.js';
 import { hostApt } from './apt.js';
 import { type BaseLayer, baseKey, describeBase, prepareBase } from './base.js';
@@ -25,12 +26,14 @@ export interface Image {
 
 const TARE_LAYER_BYTES = 400 << 20;
 
-/** The image for the working tree as it is now. Throws `no-space`, `not-found` (a program is missing), `machine`. */
+/** The image for the working tree as it is now. Throws `no-space`, `not-found` (a program is missing), `permission`, `machine`. */
 export async function prepareImage(options: { onProgress?: Progress } = {}): Promise<Image> {
   const onProgress = options.onProgress ?? (() => undefined);
   checkPrograms();
   const ready = await readyImage();
   if (ready) return ready;
+  if (process.geteuid?.() !== 0)
+    throw new TareError('permission', 'building the machine’s image needs root: run this command as root');
   const files = await listFiles();
   return await withBuildLock(onProgress, async () => {
     const base = await prepareBase((sentence, fraction) => onProgress(sentence, fraction * 0.85));

@@ -4,11 +4,12 @@
  * shared lock on it, so that removing old ones never takes one away from a running machine.
  */
 import { closeSync, openSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
+import { mkdtemp, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { native } from '../../kernel/addon.js';
 import { LOCK_SH } from '../../kernel/constants/lock.js';
 import { TareError } from '../../kernel/error.js';
+import { makeFolders } from '../../kernel/files.js';
 import { tryLock } from '../../kernel/lock.js';
 import { dataRoot } from '../../kernel/places.js';
 import { asSpaceError } from './run.js';
@@ -38,7 +39,7 @@ export async function exists(kind: Kind, key: string): Promise<boolean> {
 
 /** Holds the builder's lock while `work` runs. Waits for another builder, and says so. What it left half-made is removed. */
 export async function withBuildLock<T>(onProgress: Progress, work: () => Promise<T>): Promise<T> {
-  await mkdir(machinesFolder(), { recursive: true, mode: 0o700 });
+  makeFolders(machinesFolder());
   const fd = openSync(join(machinesFolder(), '.lock'), 'w', 0o600);
   try {
     for (let waited = false; !tryLock(fd); waited = true) {
