@@ -14,6 +14,8 @@ export interface Ended {
   readonly states: readonly TaskState[];
 }
 
+const isSolved = (states: readonly TaskState[]) => states.every((task) => task.state === 'done');
+
 /** Runs it to its end. Resolves with what became of the tasks; the machine and the socket are gone by then. */
 export async function runAttempt(exercise: Exercise): Promise<Ended> {
   const session = new Session(exercise);
@@ -23,7 +25,7 @@ export async function runAttempt(exercise: Exercise): Promise<Ended> {
     begun.catch(() => undefined); // told by the race, or of no interest once the session is over
     await Promise.race([begun, session.over]);
     await session.over;
-    return { exercise: session.filled ?? exercise, states: session.states };
+    return { exercise: session.filled ?? exercise, states: session.solved ?? session.states };
   } finally {
     await stopServing();
     await session.close();
@@ -35,6 +37,8 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 class Session {
   states: readonly TaskState[] = [];
+  /** When all was done: leaving may undo it (the shell that was looked at ends), and it has been done nevertheless. */
+  solved: readonly TaskState[] | undefined;
   /** The exercise with the vars of the latest attempt. */
   filled: Exercise | undefined;
   readonly over: Promise<void>;
@@ -89,6 +93,7 @@ class Session {
 
   async answer(request: Request): Promise<Answer> {
     if (request === 'reset') {
+      this.solved = undefined;
       await this.#endMachine();
       await this.begin();
     }
@@ -96,6 +101,7 @@ class Session {
     if (!attempt) throw new TareError('state', `the exercise ${this.exercise.id} is still being set up`);
     if (request === 'solve') await attempt.solve(this.#terminal);
     const tasks = await attempt.check();
+    if (isSolved(tasks)) this.solved = tasks;
     const solution = request === 'solve' ? await attempt.solution() : undefined;
     return { exercise: this.exercise.id, vars: attempt.vars, tasks, solution };
   }
@@ -125,7 +131,9 @@ class Session {
         this.#say(formatState(is, task.prompt));
       }
     }
-    if (states.every((task) => task.state === 'done')) this.#say(paint.green('  All done. Leave with "exit".'));
+    if (!isSolved(states)) return;
+    this.solved = states;
+    this.#say(paint.green('  All done. Leave with "exit".'));
   }
 
   async #openTerminal(machine: Machine): Promise<void> {

@@ -18,7 +18,12 @@ export function machineCommand(): Command {
     .command('shell')
     .description('Open a terminal in a fresh machine')
     .option('--cold', 'boot instead of restoring the snapshot')
-    .action((options: { cold?: boolean }) => withMachine(options, shell));
+    .action((options: { cold?: boolean }) => {
+      // Before a machine is made for nothing.
+      if (!process.stdin.isTTY || !process.stdout.isTTY)
+        throw new TareError('usage', 'tare machine shell needs a terminal; use "tare machine exec"');
+      return withMachine(options, shell);
+    });
   command
     .command('exec')
     .description('Run a command in a fresh machine')
@@ -66,8 +71,6 @@ async function exec(machine: Machine, argv: readonly string[]): Promise<number> 
 
 async function shell(machine: Machine): Promise<number> {
   const { stdin, stdout } = process;
-  if (!stdin.isTTY || !stdout.isTTY)
-    throw new TareError('usage', 'tare machine shell needs a terminal; use "tare machine exec"');
   const terminal = await machine.openTerminal({ columns: stdout.columns, rows: stdout.rows });
   const resize = () => terminal.resize(stdout.columns, stdout.rows);
   const type = (data: Buffer) => terminal.write(data);

@@ -113,6 +113,8 @@ async function program(argv: readonly string[]): Promise<Command> {
     const command = entry.name === wanted ? await entry.load() : new Command(entry.name);
     tare.addCommand(command.name(entry.name).description(entry.description));
   }
+  // Help is about a command that there is; else --help would hide that there is none.
+  if (wanted !== undefined && !COMMANDS.some(({ name }) => name === wanted)) tare.helpOption(false);
   prepareCommand(tare);
   if (wanted === undefined) tare.action(() => tare.outputHelp());
   return tare;

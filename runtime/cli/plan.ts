@@ -37,7 +37,7 @@ Examples:
     )
     .action(async (words: string[], options: PlanOptions) => {
       const features = featuresFor(options.featuresWithout);
-      if (options.diff) await print(differenceText(options.diff, features, options));
+      if (options.diff) await print(differenceText(options.diff, words, features, options));
       else await print(planText(compile(bundleOf(options, words), features, options.init), options));
     });
 }
@@ -53,12 +53,25 @@ function planText(plan: Plan, options: PlanOptions): string {
   });
 }
 
-function differenceText(folders: readonly string[], features: Features, options: PlanOptions): string {
+function differenceText(
+  folders: readonly string[],
+  words: readonly string[],
+  features: Features,
+  options: PlanOptions,
+): string {
+  if (words.length > 0 || options.bundle !== undefined || options.rootfs !== undefined) {
+    throw new TareError(
+      'usage',
+      '--diff compares two bundles as they are: leave out --rootfs, --bundle and the command',
+    );
+  }
   const [a, b, ...more] = folders;
   if (a === undefined || b === undefined || more.length > 0) {
     throw new TareError('usage', `--diff takes two bundles, not ${folders.length}: tare plan --diff A B`);
   }
-  const [before, after] = [a, b].map((folder) => compile(bundleOf({ bundle: folder }, []), features)) as [Plan, Plan];
+  const [before, after] = [a, b].map((folder) =>
+    compile(bundleOf({ bundle: folder }, []), features, undefined, `${folder}: `),
+  ) as [Plan, Plan];
   const difference = diffPlans(before, after);
   if (options.json) return `${JSON.stringify(difference, numbers, 2)}\n`;
   const color = isatty(1) && !process.env.NO_COLOR;
@@ -68,16 +81,21 @@ function differenceText(folders: readonly string[], features: Features, options:
 /** In place of the id, which a plan has and a bundle has not. */
 const ANY_ID = 'ID';
 
-function compile(bundle: Bundle, features: Features, init?: boolean): Plan {
+/** @param whose begins each warning */
+function compile(bundle: Bundle, features: Features, init?: boolean, whose = ''): Plan {
   const { plan, warnings } = prepare({ bundle, id: ANY_ID, features, init });
-  for (const sentence of warnings) warn('tare', sentence);
+  for (const sentence of warnings) warn('tare', `${whose}${sentence}`);
   return plan;
 }
 
 function featuresFor(names: string | undefined): Features {
   const features = probeFeatures();
   if (names === undefined) return features;
-  const without = names.split(',').map((name) => name.trim());
+  const without = names
+    .split(',')
+    .map((name) => name.trim())
+    .filter(Boolean);
+  if (without.length === 0) throw new TareError('usage', '--features-without is empty: name what to do without');
   const unknown = without.find((name) => !Object.hasOwn(FEATURES, name));
   if (unknown !== undefined) {
     throw new TareError('usage', `there is no feature "${unknown}"; there are ${Object.keys(FEATURES).join(', ')}`);

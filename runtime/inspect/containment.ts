@@ -19,14 +19,17 @@ export interface Finding {
 }
 
 export interface Containment {
-  /** `host`: nothing but the usual rights of a user; `container`: own files, processes and rights; `partial`: between. */
-  readonly verdict: 'host' | 'partial' | 'container';
+  /** `host`: nothing but the usual rights of a user; `container`: own files, processes and rights; `partial`: between; `ended`: a zombie. */
+  readonly verdict: 'host' | 'partial' | 'container' | 'ended';
   readonly summary: string;
   readonly findings: readonly Finding[];
 }
 
 /** Judges what {@link ProcessFacts} say. Reads nothing. */
 export function containment(facts: ProcessFacts): Containment {
+  // A zombie has left all it had: what is left of it says nothing of what it was.
+  if (facts.state === 'Z' || facts.state === 'X')
+    return { verdict: 'ended', summary: 'it has ended, and waits for its parent to reap it', findings: [] };
   const findings = [
     ...namespaces(facts),
     rootDirectory(facts),

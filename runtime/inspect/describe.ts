@@ -24,13 +24,29 @@ export interface Row {
 
 /** The page. With `against` the namespaces are compared with that process, too. */
 export function describeFacts(facts: ProcessFacts, against?: ProcessFacts): Section[] {
-  const { summary, findings } = containment(facts);
+  const { verdict, summary, findings } = containment(facts);
+  const zombie = verdict === 'ended';
   const sections: Section[] = [
     {
       title: `How contained: ${summary}`,
-      rows: findings.map(({ area, text, grade }) => ({ name: area, value: text, grade })),
+      rows: zombie
+        ? [{ name: 'zombie', value: 'it has left its namespaces and its files' }]
+        : findings.map(({ area, text, grade }) => ({ name: area, value: text, grade })),
     },
     { title: 'Process', rows: identity(facts) },
+    ...(zombie ? [] : separation(facts, against)),
+  ];
+  return sections
+    .filter((section) => section.rows.length > 0)
+    .map(({ title, rows }) => ({
+      title: visible(title),
+      rows: rows.map((row) => ({ ...row, name: visible(row.name), value: visible(row.value) })),
+    }));
+}
+
+/** What separates it from the machine, and what does not. */
+function separation(facts: ProcessFacts, against?: ProcessFacts): Section[] {
+  return [
     { title: `Namespaces (compared with ${facts.machine.from})`, rows: namespaces(facts, against) },
     { title: 'Capabilities', rows: capabilities(facts) },
     { title: 'Rights', rows: rights(facts) },
@@ -40,12 +56,6 @@ export function describeFacts(facts: ProcessFacts, against?: ProcessFacts): Sect
     { title: `Mounts (${facts.mounts.length})`, rows: facts.mounts.map(mount) },
     { title: 'Not readable', rows: facts.unreadable.map((name) => ({ name, value: '' })) },
   ];
-  return sections
-    .filter((section) => section.rows.length > 0)
-    .map(({ title, rows }) => ({
-      title: visible(title),
-      rows: rows.map((row) => ({ ...row, name: visible(row.name), value: visible(row.value) })),
-    }));
 }
 
 function identity(facts: ProcessFacts): Row[] {

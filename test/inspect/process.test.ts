@@ -6,6 +6,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import {
   childrenOf,
   cmdline,
+  containment,
+  describeFacts,
   findProcesses,
   inspectProcess,
   isAlive,
@@ -118,6 +120,9 @@ describe('real processes', () => {
     const facts = await inspectProcess(source, zombie);
     expect(facts).toMatchObject({ state: 'Z', exe: null, cmdline: [], mounts: [], parent: outer });
     expect(await isAlive(source, zombie, facts.startTime)).toBe(false);
+    expect(containment(facts)).toEqual({ verdict: 'ended', summary: expect.stringMatching(/has ended/), findings: [] });
+    const page = describeFacts(facts);
+    expect(page.map(({ title }) => title)).toEqual([expect.stringMatching(/^How contained: it has ended/), 'Process']);
   });
 
   test('a kernel thread has no program', async (ctx) => {

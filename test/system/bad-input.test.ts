@@ -88,6 +88,10 @@ describe('a bundle with', () => {
 describe('the command line with', () => {
   it.each<[string, string[], RegExp]>([
     ['a misspelt command', ['rnu'], /unknown command 'rnu' \(Did you mean run\?\)/],
+    ['an unknown command and --help', ['list', '--help'], /unknown command 'list'/],
+    ['no feature', ['plan', '--rootfs', '/tmp', '--features-without', '', '--', 'x'], /--features-without is empty/],
+    ['bundles to compare, and more', ['plan', '--rootfs', '/tmp', '--diff', '/a', '/b'], /--diff compares two bundles/],
+    ['a terminal of a machine, and none of ours', ['machine', 'shell'], /^tare: tare machine shell needs a terminal/],
     ['no root file system', ['run', '--', 'true'], /give --rootfs DIR or --bundle DIR/],
     ['an empty root file system', ['run', '--rootfs', '', '--', 'true'], /--rootfs is empty/],
     ['an empty bundle', ['run', '--bundle', ''], /--bundle is empty/],
