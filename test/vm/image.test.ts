@@ -2,12 +2,13 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { packageRoot } from '../../runtime/kernel/places.js';
 import { parseOptions, parseRelease, parseSources } from '../../runtime/vm/image/apt.js';
 import { baseKey } from '../../runtime/vm/image/base.js';
 import { PACKAGES } from '../../runtime/vm/image/contents.js';
 import { writeCpio } from '../../runtime/vm/image/cpio.js';
+import { prepareImage } from '../../runtime/vm/image/index.js';
 import { extractVmlinux } from '../../runtime/vm/image/kernel.js';
 import { run, runShell } from '../../runtime/vm/image/run.js';
 import { hold, machinesFolder, make, needSpace, sweep, withBuildLock } from '../../runtime/vm/image/store.js';
@@ -25,6 +26,19 @@ afterEach(() => {
   if (rootBefore === undefined) delete process.env.TARE_ROOT;
   else process.env.TARE_ROOT = rootBefore;
   rmSync(folder, { recursive: true, force: true });
+});
+
+it('building needs root, which is said before anything is made', async () => {
+  const asUser = vi.spyOn(process, 'geteuid').mockReturnValue(1000);
+  try {
+    await expect(prepareImage()).rejects.toMatchObject({
+      code: 'permission',
+      message: expect.stringMatching(/needs root/),
+    });
+    expect(readdirSync(folder)).toEqual([]);
+  } finally {
+    asUser.mockRestore();
+  }
 });
 
 describe('where packages come from', () => {
