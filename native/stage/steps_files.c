@@ -108,6 +108,14 @@ int step_close_range(struct call *call)
     return done(syscall(SYS_close_range, (unsigned)number_at(call, 0), (unsigned)number_at(call, 1), (unsigned)number_at(call, 2)));
 }
 
+int step_close_others(struct call *call)
+{
+    if (is_none(call, 0))
+        return descriptors_close_others(-1);
+    int keep = fd_at(call, 0);
+    return keep < 0 ? EBADF : descriptors_close_others(keep);
+}
+
 int step_chdir(struct call *call)
 {
     return done(chdir(string_at(call, 0)));

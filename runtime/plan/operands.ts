@@ -14,7 +14,7 @@ const MAX_TOLERATED = 2;
 
 /** Descriptor inputs that may be none. For the others none would only ever be EBADF. */
 const OPTIONAL = new Set(
-  'clone.cgroup mount_setattr.userns post.fd call.fd supervise.state supervise.listener'.split(' '),
+  'clone.cgroup close_others.keep mount_setattr.userns post.fd call.fd supervise.state supervise.listener'.split(' '),
 );
 
 /** Descriptor inputs that name a directory for a path, where the working directory may stand. */

@@ -2,7 +2,7 @@
 import type { Lane, Slot } from './plan.js';
 
 /** SHA-256 of steps.def; a plan carries it, and stage refuses a plan whose hash is another. */
-export const STEPS_HASH = 'b22f83b8c6c18ff30e51198e870884b806586267b4d31ef59a897116dc22ba8a';
+export const STEPS_HASH = '4e0dd86e13f8cf47f88a8d3e6dafb88f15db11e579f0d5704ed910af05165d8d';
 
 export interface StepInputs {
   /** openat2(2) */
@@ -33,6 +33,8 @@ export interface StepInputs {
   close: { readonly fd: Slot<'fd'> | 'cwd' | 'none' };
   /** close_range(2) */
   close_range: { readonly first: number | bigint; readonly last: number | bigint; readonly flags: number | bigint };
+  /** close_range(2) of every descriptor but 0, 1, 2, this one, and what stage needs until exec: sockets and a pidfd */
+  close_others: { readonly keep: Slot<'fd'> | 'cwd' | 'none' };
   /** chdir(2) */
   chdir: { readonly path: string };
   /** fchdir(2) */
@@ -144,6 +146,7 @@ export interface StepOutputs {
   dup2: Record<never, never>;
   close: Record<never, never>;
   close_range: Record<never, never>;
+  close_others: Record<never, never>;
   chdir: Record<never, never>;
   fchdir: Record<never, never>;
   chroot: Record<never, never>;
@@ -219,6 +222,7 @@ export const STEP_KINDS: readonly KindInfo[] = [
   { kind: 'dup2', inputs: [{ letter: 'd', name: 'fd' }, { letter: 'i', name: 'number' }], outputs: [], what: "dup2(2) onto a fixed descriptor number" },
   { kind: 'close', inputs: [{ letter: 'd', name: 'fd' }], outputs: [], what: "close(2)" },
   { kind: 'close_range', inputs: [{ letter: 'u', name: 'first' }, { letter: 'u', name: 'last' }, { letter: 'u', name: 'flags' }], outputs: [], what: "close_range(2)" },
+  { kind: 'close_others', inputs: [{ letter: 'd', name: 'keep' }], outputs: [], what: "close_range(2) of every descriptor but 0, 1, 2, this one, and what stage needs until exec: sockets and a pidfd" },
   { kind: 'chdir', inputs: [{ letter: 's', name: 'path' }], outputs: [], what: "chdir(2)" },
   { kind: 'fchdir', inputs: [{ letter: 'd', name: 'fd' }], outputs: [], what: "fchdir(2)" },
   { kind: 'chroot', inputs: [{ letter: 's', name: 'path' }], outputs: [], what: "chroot(2)" },

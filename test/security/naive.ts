@@ -2,7 +2,16 @@
  * The naive way, for tests of attacks: a compiled plan with some of its steps taken out, run for real. It shows that the
  * attack works where the defence is missing, so that the test of the defence cannot pass by accident.
  */
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DefaultOptions, defaultConfig, prepare } from '../../runtime/container/index.js';
@@ -18,23 +27,27 @@ export interface Attempt {
   readonly args: readonly string[];
   change?(config: Config): Config;
   readonly options?: Partial<DefaultOptions>;
-  /** Which steps of the inside lane stay; all, unless told. */
-  keep?(step: Step): boolean;
+  /** What becomes of each step of the inside lane: another one, or none. */
+  edit?(step: Step): Step | undefined;
 }
 
-/** What the program wrote, or the error that stopped the plan. A file `canary` lies in the state directory, on the host. */
+/**
+ * What the program wrote, or the error that stopped the plan. A file `canary` and a program `busybox` lie in the state
+ * directory, on the host, of which stage has a descriptor.
+ */
 export async function attempt({
   image,
   args,
   change,
   options,
-  keep,
+  edit,
 }: Attempt): Promise<{ output: string; error?: Error }> {
   const folder = mkdtempSync(join(tmpdir(), 'tare-attack-'));
   const rootfs = makeRootfs(join(folder, 'rootfs'));
   const state = join(folder, 'state');
   mkdirSync(state, { mode: 0o700 });
   writeFileSync(join(state, 'canary'), 'reached the host');
+  copyFileSync('/bin/busybox', join(state, 'busybox'));
   image?.(rootfs);
   const caller = { uid: 0, gid: 0 };
   const config = defaultConfig({ rootfs, args, caller, ...options });
@@ -50,7 +63,7 @@ export async function attempt({
   };
   const listener = native.listenAt(files.state, 'sock');
   try {
-    const run = runPlan(without(prepared.plan, keep), {
+    const run = runPlan(edited(prepared.plan, edit), {
       given: { [CREATE.state]: files.state, [CREATE.listener]: listener },
       stdio: [files.in, files.out, files.out],
       onCall: () => undefined,
@@ -65,7 +78,8 @@ export async function attempt({
   }
 }
 
-function without(plan: Plan, keep: Attempt['keep']): Plan {
-  if (!keep) return plan;
-  return { ...plan, lanes: { ...plan.lanes, inside: plan.lanes.inside?.filter(keep) } };
+function edited(plan: Plan, edit: Attempt['edit']): Plan {
+  if (!edit) return plan;
+  const inside = plan.lanes.inside?.flatMap((step) => edit(step) ?? []);
+  return { ...plan, lanes: { ...plan.lanes, inside } };
 }

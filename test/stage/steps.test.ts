@@ -123,6 +123,29 @@ describe.each(BUILDS)('%s: steps', (build) => {
     expect(await fails(step('netlink', [99, linkUp(1)]))).toMatchObject({ name: 'socket' });
   });
 
+  it('close_others leaves one descriptor, the streams and what stage reports by', async () => {
+    const steps = [
+      step('openat2', [CWD, '/etc', O.path, 0, 0], { out: [0] }),
+      step('openat2', [CWD, '/usr', O.path, 0, 0], { out: [1] }),
+      step('close_others', [0]),
+      step('fchdir', [0]),
+      step('fchdir', [1]),
+    ];
+    expect(await fails(...steps)).toMatchObject({ step: 4, error: EBADF });
+    const none = [
+      step('openat2', [CWD, '/etc', O.path, 0, 0], { out: [0] }),
+      step('close_others', [NONE]),
+      step('fchdir', [0]),
+    ];
+    expect(await fails(...none)).toMatchObject({ step: 2, error: EBADF });
+    await using stage = new Stage(
+      planBytes({ lanes: [[...steps.slice(0, 4), shell('pwd; ls /proc/$$/fd; true')]] }),
+      { build },
+    );
+    expect(await stage.ended()).toBe(0);
+    expect(stage.output).toBe('/etc\n0\n1\n2\n');
+  });
+
   it('a process group of its own', async () => {
     await using stage = new Stage(
       planBytes({ lanes: [[step('setpgid'), shell('cut -d" " -f1,5 /proc/self/stat; echo $$')]] }),

@@ -90,11 +90,11 @@ export function compileCreate(input: CompileInput): Compiled {
       { why: 'a session keyring of its own: keys have no namespace', tolerate: ['ENOSYS', 'EDQUOT'] },
     );
   setLimits(compilation);
+  closeDescriptors(compilation, init);
   enterDirectory(compilation);
   inside
     .for('process.user.umask')
     .umask({ mask: input.bundle.config.process?.user.umask ?? 0o022 }, 'which rights new files do not get');
-  closeDescriptors(compilation);
 
   if (input.gate) {
     builder.sync('inside', 'outside', 'the container is made, but for its user and its program');

@@ -4,38 +4,45 @@
  */
 import { posix } from 'node:path';
 import type { Slot } from '../plan.js';
-import { ALL_DESCRIPTORS, CLOSE_RANGE_CLOEXEC } from './abi.js';
+import { O_CLOEXEC, O_DIRECTORY, O_PATH, RESOLVE_NO_MAGICLINKS } from './abi.js';
 import type { Compilation } from './compilation.js';
 
 /** Where programs are looked for when the environment has no PATH: what Debian's shells do. */
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/**
- * The working directory is made when the root file system has none, as images expect. A link of /proc that is no symbolic link
- * (ELOOP) is left alone: chdir goes through it, and what comes after finds where it led.
- */
+/** The working directory is made when the root file system has none, as images expect. */
 export function makeDirectory({ builder, config }: Compilation, rootfs: Slot<'fd'>): void {
   const cwd = posix.normalize(config.process?.cwd ?? '/');
   if (cwd === '/') return;
   const inside = builder.inside.for('process.cwd');
   const fd = inside.mkdir_in_root(
     { root: rootfs, path: cwd, mode: 0o755 },
-    { as: 'working directory', why: 'made within the root if it is not there', tolerate: ['ELOOP'] },
+    { as: 'working directory', why: 'made within the root if it is not there' },
   );
-  inside.close({ fd }, { if: fd, why: 'it exists' });
+  inside.close({ fd }, { why: 'it exists' });
 }
 
 export function enterDirectory({ builder, config }: Compilation): void {
   const inside = builder.inside.for('process.cwd');
   const cwd = config.process?.cwd ?? '/';
-  inside.chdir({ path: cwd }, 'where the program starts');
-  inside.expect_cwd('it surely is within the root: /proc/self/fd/N would lead out (CVE-2024-21626)');
+  const fd = inside.openat2(
+    { dir: 'cwd', path: cwd, flags: O_PATH | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve: RESOLVE_NO_MAGICLINKS },
+    { as: 'directory to start in', why: 'where the program starts; /proc/self/fd/N would lead out (CVE-2024-21626)' },
+  );
+  inside.fchdir({ fd }, 'the directory that was looked at, not its name again');
+  inside.expect_cwd('it surely is within the root (CVE-2024-21626)');
+  inside.close({ fd }, 'the program’s name is resolved next');
 }
 
-export function closeDescriptors({ builder }: Compilation): void {
-  builder.inside.close_range(
-    { first: 3, last: ALL_DESCRIPTORS, flags: CLOSE_RANGE_CLOEXEC },
-    'no descriptor but the standard streams reaches the program (CVE-2016-9962, CVE-2024-21626)',
+/**
+ * Really closed, and before the first name that the image chose is resolved: close-on-exec acts after the kernel has
+ * followed the program's path, its `#!` line and its loader, which may be links through /proc/self/fd to a directory of the host
+ * (as in CVE-2024-21626) or to what a masked path covers.
+ */
+export function closeDescriptors({ builder }: Compilation, init: Slot<'fd'> | undefined): void {
+  builder.inside.close_others(
+    { keep: init ?? 'none' },
+    'no descriptor but the standard streams reaches the program, nor the names that lead to it (CVE-2016-9962)',
   );
 }
 
