@@ -149,6 +149,8 @@ static void drop(int *fd)
 /* A child of a child becomes stage's own when that one is gone (PR_SET_CHILD_SUBREAPER), hence the second round. */
 static void kill_children(void)
 {
+    if (!self.children) /* the plan was refused, or there was none: nobody is there yet */
+        return;
     for (unsigned lane = 1; lane < PLAN_MAX_LANES; lane++)
         if (self.children->pid[lane] > 0)
             kill(self.children->pid[lane], SIGKILL);

@@ -1,8 +1,10 @@
 /** The decoder: every field of a malformed plan is refused with a sentence, and no step of it has run. */
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { packageRoot } from '../../runtime/kernel/places.js';
 import { malformed } from './malformed.js';
 import { CWD, NONE, planBytes, step } from './plan-bytes.js';
 import { BUILDS, Stage } from './stage.js';
@@ -46,6 +48,11 @@ describe.each(BUILDS)('%s refuses', (build) => {
     await using stage = new Stage(planBytes({ lanes: [[mark()]], given: 1 }), { build });
     expect((await stage.until('refused')).name).toMatch(/given descriptor/);
     expect(existsSync(join(folder, 'mark'))).toBe(false);
+  });
+
+  it('to run without sockets: it ends, and is not ended', () => {
+    const { status, signal } = spawnSync(join(packageRoot(), 'dist/native', build), ['run'], { stdio: 'ignore' });
+    expect([status, signal]).toEqual([125, null]);
   });
 
   it('unknown arguments', async () => {

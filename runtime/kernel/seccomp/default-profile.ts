@@ -76,7 +76,8 @@ const personalities: readonly SyscallRule[] = [0x0, 0x8, 0x20000, 0x20008, 0xfff
 
 /**
  * All families below 64 but AF_VSOCK (40), which reaches the hypervisor past every network namespace, and AF_ALG (38), the
- * kernel's cryptography, which no container needs. Each pair is a run of families: its mask, and what is left under it.
+ * kernel's cryptography, which no container needs. A 32-bit program gets around it by i386's socketcall, whose arguments lie in
+ * memory where no filter can look, and which old programs still need. Each pair is a run of families: its mask, and what is left under it.
  */
 const socketFamilies: readonly SyscallRule[] = [
   [0xffffffe0, 0], // 0 to 31

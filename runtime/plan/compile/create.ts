@@ -87,7 +87,7 @@ export function compileCreate(input: CompileInput): Compiled {
     .for('linux')
     .keyctl_join(
       { name: `_ses.${input.id}` },
-      { why: 'a session keyring of its own: keys have no namespace', tolerate: ['ENOSYS', 'EDQUOT'] },
+      { why: 'a session keyring of its own: keys have no namespace', tolerate: ['ENOSYS'] },
     );
   setLimits(compilation);
   closeDescriptors(compilation, init);
