@@ -138,10 +138,9 @@ describe.each(BUILDS)('%s: steps', (build) => {
       step('fchdir', [0]),
     ];
     expect(await fails(...none)).toMatchObject({ step: 2, error: EBADF });
-    await using stage = new Stage(
-      planBytes({ lanes: [[...steps.slice(0, 4), shell('pwd; ls /proc/$$/fd; true')]] }),
-      { build },
-    );
+    await using stage = new Stage(planBytes({ lanes: [[...steps.slice(0, 4), shell('pwd; ls /proc/$$/fd; true')]] }), {
+      build,
+    });
     expect(await stage.ended()).toBe(0);
     expect(stage.output).toBe('/etc\n0\n1\n2\n');
   });
