@@ -59,11 +59,11 @@ static long call64(unsigned long nr, const unsigned long *a)
     return result;
 }
 
-/* The sixth argument is in ebp, which the compiler may need: it stays 0 here. */
+/* The sixth argument is in ebp, which the compiler may need: it is 0 for the time of the call, beyond the red zone. */
 static long call32(unsigned long nr, const unsigned long *a)
 {
     long result;
-    __asm__ volatile("int $0x80"
+    __asm__ volatile("sub $128, %%rsp\n\tpush %%rbp\n\txor %%ebp, %%ebp\n\tint $0x80\n\tpop %%rbp\n\tadd $128, %%rsp"
                      : "=a"(result)
                      : "a"(nr), "b"(a[0]), "c"(a[1]), "d"(a[2]), "S"(a[3]), "D"(a[4])
                      : "r8", "r9", "r10", "r11", "memory");
