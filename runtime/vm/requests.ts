@@ -132,9 +132,11 @@ async function ask(link: AgentLink, request: OpenRequest, question: Question): P
   let size = 0;
   let channel: Channel | undefined;
   let timer: NodeJS.Timeout | undefined;
+  let over = false;
   try {
     return await new Promise<Answer>((resolve, reject) => {
       const giveUp = (error: TareError) => {
+        over = true;
         channel?.close();
         reject(error);
       };
@@ -153,7 +155,9 @@ async function ask(link: AgentLink, request: OpenRequest, question: Question): P
       };
       link.open(request, { data, end }).then((opened) => {
         channel = opened;
-        if (question.input) {
+        // It waited for a free channel, and longer than anybody wants the answer.
+        if (over) channel.close();
+        else if (question.input) {
           channel.write(question.input);
           channel.end();
         }

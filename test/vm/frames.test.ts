@@ -1,6 +1,6 @@
 import { Duplex, PassThrough, Writable } from 'node:stream';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { TareError } from '../../runtime/kernel/error.js';
 import {
   encodeFrame,
@@ -11,6 +11,7 @@ import {
   FrameType,
 } from '../../runtime/vm/frames.js';
 import { AgentLink } from '../../runtime/vm/link.js';
+import { exec } from '../../runtime/vm/requests.js';
 
 const hello = (version = 1, window = FRAME_WINDOW) => encodeFrame(FrameType.hello, 0, 0, u32(version, window));
 const end = (channel: number) => encodeFrame(FrameType.end, 0, channel, u32(0, 0));
@@ -88,6 +89,21 @@ describe('the decoder', () => {
 });
 
 describe('requests', () => {
+  it('that waited for a channel longer than anybody wants the answer are hung up at once', async () => {
+    const { link, agent, sent } = connected();
+    const ended = { end: () => undefined };
+    const open = await Promise.all(
+      Array.from({ length: 100 }, () => link.open({ kind: 'stat', strings: ['/'] }, ended)),
+    );
+    await expect(exec(link, ['true'], { timeoutMs: 10 })).rejects.toMatchObject({ code: 'timeout' });
+    agent.write(end((open[0] as { id: number }).id));
+    await vi.waitFor(() => {
+      const last = sent().at(-1);
+      expect(last).toMatchObject({ type: FrameType.close });
+      expect(open.map(({ id }) => id)).not.toContain(last?.channel);
+    });
+  });
+
   it('refuses a NUL byte and more than a frame holds', () => {
     expect(() => encodeOpen({ kind: 'read', strings: ['/etc/passwd\0.png'] })).toThrowError(/NUL byte/);
     expect(() => encodeOpen({ kind: 'exec', c: 1, strings: ['x'.repeat(70000)] })).toThrowError(/64 KiB/);
@@ -147,10 +163,17 @@ describe('attack 33: an agent that lies', () => {
 });
 
 /** A link whose agent is played by the test. */
-function connected(): { link: AgentLink; agent: PassThrough } {
+function connected() {
   const agent = new PassThrough();
-  const ignored = new Writable({ write: (_chunk, _encoding, done) => done() });
-  return { link: new AgentLink(Duplex.from({ readable: agent, writable: ignored })), agent };
+  const written: Buffer[] = [];
+  const writable = new Writable({
+    write: (chunk, _encoding, done) => {
+      written.push(chunk);
+      done();
+    },
+  });
+  const link = new AgentLink(Duplex.from({ readable: agent, writable }));
+  return { link, agent, sent: () => new FrameDecoder().push(Buffer.concat(written)) };
 }
 
 function header(type: number, channel: number, length: number): Buffer {
