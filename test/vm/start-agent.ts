@@ -44,8 +44,10 @@ export function startSilent(build: string): Omit<RunningAgent, 'link'> {
   );
   const stream = child.stdio[3] as Duplex;
   stream.on('error', () => undefined); // an agent that gives up resets the connection: its exit status is what is looked at
+  // Only our half is closed: what the agent is still sending has a reader until it has heard the end.
   const stop = () => {
-    stream.destroy();
+    stream.resume();
+    stream.end();
     return ended;
   };
   return { child, stream, errors: () => errors, stop };
