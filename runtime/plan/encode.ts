@@ -16,20 +16,9 @@ export function lanesOf(plan: Plan): Lane[] {
   return LANES.filter((lane) => plan.lanes[lane] !== undefined);
 }
 
-/** Plans do not change, so one that is run again is not encoded again. */
-const encoded = new WeakMap<Plan, Buffer>();
-
 /** Checks and encodes. Throws a TareError (`plan`) when the plan is malformed, or larger than stage takes. */
 export function encodePlan(plan: Plan): Buffer {
-  const known = encoded.get(plan);
-  if (known) return known;
   checkPlan(plan);
-  const bytes = encode(plan);
-  encoded.set(plan, bytes);
-  return bytes;
-}
-
-function encode(plan: Plan): Buffer {
   const lanes = lanesOf(plan);
   const steps = lanes.reduce((sum, lane) => sum + (plan.lanes[lane]?.length ?? 0), 0);
   const data = HEADER.size + steps * STEP.size;
