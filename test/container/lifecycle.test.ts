@@ -9,154 +9,158 @@ import { makeRootfs, noRootfs } from '../harness/rootfs.js';
 
 const missing = process.geteuid?.() === 0 ? noRootfs() : 'a container without a user namespace needs root';
 
-describe.skipIf(missing !== undefined)('a container', () => {
-  let folder: string;
-  let rootfs: string;
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'tare-life-'));
-    rootfs = makeRootfs(join(folder, 'rootfs'));
-  });
-  afterAll(async () => {
-    for (const container of Container.list(join(folder, 'state'))) await container.delete({ force: true });
-    rmSync(folder, { recursive: true });
-  });
-
-  let count = 0;
-  const options = (args: string[], change: Partial<CreateOptions> = {}): CreateOptions => ({
-    id: `life-${process.pid}-${count++}`,
-    bundle: { path: folder, rootfs, config: defaultConfig({ rootfs, args, caller: { uid: 0, gid: 0 } }) },
-    stateRoot: join(folder, 'state'),
-    ...change,
-  });
-  const cgroupsOf = (id: string) =>
-    readdirSync('/sys/fs/cgroup').filter((name) => existsSync(`/sys/fs/cgroup/${name}/tare/${id}`));
-
-  it('is created, started, waited for and deleted', async () => {
-    const container = await Container.create(options(['sh', '-c', 'exit 3']));
-    expect(container.state()).toMatchObject({
-      id: container.id,
-      status: 'created',
-      pid: expect.any(Number),
-      bundle: folder,
+if (missing !== undefined) it('a container', (context) => context.skip(missing));
+else
+  describe('a container', () => {
+    let folder: string;
+    let rootfs: string;
+    beforeAll(() => {
+      folder = mkdtempSync(join(tmpdir(), 'tare-life-'));
+      rootfs = makeRootfs(join(folder, 'rootfs'));
     });
-    await container.start();
-    expect(await container.wait()).toEqual({ code: 3 });
-    expect(container.state().status).toBe('stopped');
-    expect(container.state()).not.toHaveProperty('pid');
-    await container.delete();
-    expect(readdirSync(join(folder, 'state'))).toEqual([]);
-    expect(cgroupsOf(container.id)).toEqual([]);
-    expect(() => container.state()).toThrow(expect.objectContaining({ code: 'not-found' }));
-  });
+    afterAll(async () => {
+      for (const container of Container.list(join(folder, 'state'))) await container.delete({ force: true });
+      rmSync(folder, { recursive: true });
+    });
 
-  it('is found by another, who waits for it and reads how it ended', async () => {
-    const container = await Container.create(options(['sleep', '1000']));
-    await container.start();
-    const other = Container.open(container.id, join(folder, 'state'));
-    expect(other.state()).toEqual(container.state());
-    expect(Container.list(join(folder, 'state')).map(({ id }) => id)).toEqual([container.id]);
-    const ended = other.wait();
-    other.kill(9);
-    expect(await ended).toEqual({ code: 137, signal: 9 });
-    expect(await container.wait()).toEqual({ code: 137, signal: 9 });
-    expect(() => other.kill(9)).toThrow(expect.objectContaining({ code: 'state' }));
-    await other.delete();
-    await expect(container.delete()).rejects.toMatchObject({ code: 'not-found' });
-  });
+    let count = 0;
+    const options = (args: string[], change: Partial<CreateOptions> = {}): CreateOptions => ({
+      id: `life-${process.pid}-${count++}`,
+      bundle: { path: folder, rootfs, config: defaultConfig({ rootfs, args, caller: { uid: 0, gid: 0 } }) },
+      stateRoot: join(folder, 'state'),
+      ...change,
+    });
+    const cgroupsOf = (id: string) =>
+      readdirSync('/sys/fs/cgroup').filter((name) => existsSync(`/sys/fs/cgroup/${name}/tare/${id}`));
 
-  it('outlives the run of its plan when it is detached', async () => {
-    const container = await Container.create(options(['sh', '-c', 'sleep 0.3; exit 5']));
-    await container.start();
-    container.detach();
-    const other = Container.open(container.id, join(folder, 'state'));
-    expect(await other.wait()).toEqual({ code: 5 });
-    await other.delete();
-  });
+    it('is created, started, waited for and deleted', async () => {
+      const container = await Container.create(options(['sh', '-c', 'exit 3']));
+      expect(container.state()).toMatchObject({
+        id: container.id,
+        status: 'created',
+        pid: expect.any(Number),
+        bundle: folder,
+      });
+      await container.start();
+      expect(await container.wait()).toEqual({ code: 3 });
+      expect(container.state().status).toBe('stopped');
+      expect(container.state()).not.toHaveProperty('pid');
+      await container.delete();
+      expect(readdirSync(join(folder, 'state'))).toEqual([]);
+      expect(cgroupsOf(container.id)).toEqual([]);
+      expect(() => container.state()).toThrow(expect.objectContaining({ code: 'not-found' }));
+    });
 
-  it('is not deleted while it runs, unless by force', async () => {
-    const container = await Container.create(options(['sleep', '1000']));
-    await container.start();
-    await expect(container.start()).rejects.toMatchObject({ code: 'state' });
-    await expect(container.delete()).rejects.toMatchObject({ code: 'state' });
-    await container.delete({ force: true });
-    expect(cgroupsOf(container.id)).toEqual([]);
-    expect(await container.wait()).toEqual({ code: 137, signal: 9 });
-  });
+    it('is found by another, who waits for it and reads how it ended', async () => {
+      const container = await Container.create(options(['sleep', '1000']));
+      await container.start();
+      const other = Container.open(container.id, join(folder, 'state'));
+      expect(other.state()).toEqual(container.state());
+      expect(Container.list(join(folder, 'state')).map(({ id }) => id)).toEqual([container.id]);
+      const ended = other.wait();
+      other.kill(9);
+      expect(await ended).toEqual({ code: 137, signal: 9 });
+      expect(await container.wait()).toEqual({ code: 137, signal: 9 });
+      expect(() => other.kill(9)).toThrow(expect.objectContaining({ code: 'state' }));
+      await other.delete();
+      await expect(container.delete()).rejects.toMatchObject({ code: 'not-found' });
+    });
 
-  it('that was never started is deleted, and nobody else can start it', async () => {
-    const container = await Container.create(options(['true']));
-    await expect(Container.open(container.id, join(folder, 'state')).start()).rejects.toMatchObject({ code: 'state' });
-    await container.delete();
-    expect(readdirSync(join(folder, 'state'))).toEqual([]);
-    expect(cgroupsOf(container.id)).toEqual([]);
-  });
+    it('outlives the run of its plan when it is detached', async () => {
+      const container = await Container.create(options(['sh', '-c', 'sleep 0.3; exit 5']));
+      await container.start();
+      container.detach();
+      const other = Container.open(container.id, join(folder, 'state'));
+      expect(await other.wait()).toEqual({ code: 5 });
+      await other.delete();
+    });
 
-  it('that cannot be created leaves nothing', async () => {
-    const bundle = options(['true']).bundle;
-    const config = {
-      ...bundle.config,
-      mounts: [...(bundle.config.mounts ?? []), { destination: '/x', type: 'nosuchfs' }],
-    };
-    const failing = options(['true'], { bundle: { ...bundle, config } });
-    await expect(Container.create(failing)).rejects.toMatchObject({ code: 'plan', path: 'mounts[7]' });
-    expect(readdirSync(join(folder, 'state'))).toEqual([]);
-    expect(cgroupsOf(failing.id)).toEqual([]);
-  });
+    it('is not deleted while it runs, unless by force', async () => {
+      const container = await Container.create(options(['sleep', '1000']));
+      await container.start();
+      await expect(container.start()).rejects.toMatchObject({ code: 'state' });
+      await expect(container.delete()).rejects.toMatchObject({ code: 'state' });
+      await container.delete({ force: true });
+      expect(cgroupsOf(container.id)).toEqual([]);
+      expect(await container.wait()).toEqual({ code: 137, signal: 9 });
+    });
 
-  it('whose command is not there says so when it is started', async () => {
-    const container = await Container.create(options(['nope']));
-    await expect(container.start()).rejects.toMatchObject({ code: 'command-not-found', exitCode: 127 });
-    await container.delete({ force: true });
-    expect(readdirSync(join(folder, 'state'))).toEqual([]);
-  });
+    it('that was never started is deleted, and nobody else can start it', async () => {
+      const container = await Container.create(options(['true']));
+      await expect(Container.open(container.id, join(folder, 'state')).start()).rejects.toMatchObject({
+        code: 'state',
+      });
+      await container.delete();
+      expect(readdirSync(join(folder, 'state'))).toEqual([]);
+      expect(cgroupsOf(container.id)).toEqual([]);
+    });
 
-  it('has an id of its own', async () => {
-    const container = await Container.create(options(['true']));
-    await expect(Container.create(options(['true'], { id: container.id }))).rejects.toMatchObject({ code: 'exists' });
-    expect(container.state().status).toBe('created');
-    await container.delete();
-  });
+    it('that cannot be created leaves nothing', async () => {
+      const bundle = options(['true']).bundle;
+      const config = {
+        ...bundle.config,
+        mounts: [...(bundle.config.mounts ?? []), { destination: '/x', type: 'nosuchfs' }],
+      };
+      const failing = options(['true'], { bundle: { ...bundle, config } });
+      await expect(Container.create(failing)).rejects.toMatchObject({ code: 'plan', path: 'mounts[7]' });
+      expect(readdirSync(join(folder, 'state'))).toEqual([]);
+      expect(cgroupsOf(failing.id)).toEqual([]);
+    });
 
-  it.each<[string, FeatureName[]]>([
-    ['without mount_setattr', ['mountSetattr']],
-    ['without CLONE_INTO_CGROUP', ['cloneIntoCgroup']],
-    ['without either', ['mountSetattr', 'cloneIntoCgroup']],
-  ])('is as well confined by a kernel %s', async (_, names) => {
-    const script = `(touch /x || mkdir /proc/sys/x || echo 1 > /proc/sys/kernel/panic || mkdir /sys/fs/cgroup/x) 2>/dev/null && exit 1
+    it('whose command is not there says so when it is started', async () => {
+      const container = await Container.create(options(['nope']));
+      await expect(container.start()).rejects.toMatchObject({ code: 'command-not-found', exitCode: 127 });
+      await container.delete({ force: true });
+      expect(readdirSync(join(folder, 'state'))).toEqual([]);
+    });
+
+    it('has an id of its own', async () => {
+      const container = await Container.create(options(['true']));
+      await expect(Container.create(options(['true'], { id: container.id }))).rejects.toMatchObject({ code: 'exists' });
+      expect(container.state().status).toBe('created');
+      await container.delete();
+    });
+
+    it.each<[string, FeatureName[]]>([
+      ['without mount_setattr', ['mountSetattr']],
+      ['without CLONE_INTO_CGROUP', ['cloneIntoCgroup']],
+      ['without either', ['mountSetattr', 'cloneIntoCgroup']],
+    ])('is as well confined by a kernel %s', async (_, names) => {
+      const script = `(touch /x || mkdir /proc/sys/x || echo 1 > /proc/sys/kernel/panic || mkdir /sys/fs/cgroup/x) 2>/dev/null && exit 1
       test "$(cut -d: -f3 /proc/self/cgroup | sort -u)" = / || exit 2
       test "$(wc -c < /proc/timer_list)" = 0 || exit 3; exit 42`;
-    const { bundle } = options(['sh', '-c', script]);
-    const config = { ...bundle.config, root: { path: rootfs, readonly: true } };
-    const features = withoutFeatures(probeFeatures(), ...names);
-    const container = await Container.create(options([], { bundle: { ...bundle, config }, features }));
-    await container.start();
-    expect(await container.wait()).toEqual({ code: 42 });
-    await container.delete();
-  });
+      const { bundle } = options(['sh', '-c', script]);
+      const config = { ...bundle.config, root: { path: rootfs, readonly: true } };
+      const features = withoutFeatures(probeFeatures(), ...names);
+      const container = await Container.create(options([], { bundle: { ...bundle, config }, features }));
+      await container.start();
+      expect(await container.wait()).toEqual({ code: 42 });
+      await container.delete();
+    });
 
-  it('is created and started in one go, and leaves nothing when that fails', async () => {
-    const container = await Container.run(options(['sh', '-c', 'sleep 0.2; exit 7']));
-    expect(container.state().status).toBe('running');
-    expect(await container.wait()).toEqual({ code: 7 });
-    await container.delete();
-    await expect(Container.run(options(['nope']))).rejects.toMatchObject({ code: 'command-not-found' });
-    const quick = await Container.run(options(['true']));
-    expect(await quick.wait()).toEqual({ code: 0 });
-    await quick.delete();
-    expect(readdirSync(join(folder, 'state'))).toEqual([]);
-  });
+    it('is created and started in one go, and leaves nothing when that fails', async () => {
+      const container = await Container.run(options(['sh', '-c', 'sleep 0.2; exit 7']));
+      expect(container.state().status).toBe('running');
+      expect(await container.wait()).toEqual({ code: 7 });
+      await container.delete();
+      await expect(Container.run(options(['nope']))).rejects.toMatchObject({ code: 'command-not-found' });
+      const quick = await Container.run(options(['true']));
+      expect(await quick.wait()).toEqual({ code: 0 });
+      await quick.delete();
+      expect(readdirSync(join(folder, 'state'))).toEqual([]);
+    });
 
-  it('is one of many at once', async () => {
-    const codes = await Promise.all(
-      [1, 2, 3, 4].map(async (code) => {
-        const container = await Container.create(options(['sh', '-c', `exit ${code}`]));
-        await container.start();
-        const { code: ended } = await container.wait();
-        await container.delete();
-        return ended;
-      }),
-    );
-    expect(codes).toEqual([1, 2, 3, 4]);
-    expect(readdirSync(join(folder, 'state'))).toEqual([]);
+    it('is one of many at once', async () => {
+      const codes = await Promise.all(
+        [1, 2, 3, 4].map(async (code) => {
+          const container = await Container.create(options(['sh', '-c', `exit ${code}`]));
+          await container.start();
+          const { code: ended } = await container.wait();
+          await container.delete();
+          return ended;
+        }),
+      );
+      expect(codes).toEqual([1, 2, 3, 4]);
+      expect(readdirSync(join(folder, 'state'))).toEqual([]);
+    });
   });
-});

@@ -1,7 +1,7 @@
 /** A container of a user who is not root. */
 import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { probeFeatures } from '../../runtime/kernel/features.js';
 import { publicCopy } from '../harness/public-copy.js';
 import { makeRootfs } from '../harness/rootfs.js';
@@ -20,7 +20,11 @@ function asUser(world: World, args: string[], more: Record<string, string> = {})
   return world.run(words, { env: { TARE_STATE: state, HOME: '/nonexistent', ...more } });
 }
 
-describe.skipIf(!probeFeatures().userNamespaces)('a user who is not root', () => {
+describe('a user who is not root', () => {
+  beforeEach((context) => {
+    if (!probeFeatures().userNamespaces) context.skip('this machine lets nobody make a user namespace');
+  });
+
   it('gets the default container, in a user namespace where they are root', () =>
     inWorld('rootless', async (world) => {
       const rootfs = makeRootfs(join(world.folder, 'rootfs'));
