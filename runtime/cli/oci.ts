@@ -84,7 +84,7 @@ function runCommand(root: () => string): Command {
         input: true,
         program: 'tare-oci',
         stateRoot: root(),
-        onStarted: ({ pid }) => {
+        onStarted: (pid) => {
           if (options.pidFile) writeFileSync(options.pidFile, String(pid));
         },
       });

@@ -45,7 +45,8 @@ export interface Foreground {
   /** Who speaks: `tare` or `tare-oci`. */
   readonly program: string;
   readonly stateRoot?: string;
-  readonly onStarted?: (state: ReturnType<Container['state']>) => void;
+  /** Called once the program runs, with the pid of the container's first process; a short one may have ended by then. */
+  readonly onStarted?: (pid: number) => void;
 }
 
 /** Runs a container to its end and returns the exit code. Nothing of it is left, however it ends. */
@@ -55,6 +56,7 @@ export async function runInForeground(options: Foreground): Promise<number> {
   const signals = new SignalForwarder();
   let container: Container | undefined;
   let terminal: TerminalProxy | undefined;
+  let pid: number | undefined;
   try {
     container = await Container.run({
       id,
@@ -62,12 +64,15 @@ export async function runInForeground(options: Foreground): Promise<number> {
       init,
       stateRoot,
       autoRemove: true,
+      onProcess: (lane, one) => {
+        if (lane === 'inside') pid = one;
+      },
       onWarning: (sentence) => warn(program, sentence),
     });
     signals.forwardTo(container);
     const master = container.run?.take(CREATE.console);
     if (master !== undefined) terminal = new TerminalProxy(master, { input: input ?? false });
-    options.onStarted?.(container.state());
+    if (pid !== undefined) options.onStarted?.(pid);
     const { code } = await container.wait();
     await terminal?.drained();
     return code;
