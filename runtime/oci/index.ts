@@ -1,22 +1,50 @@
 /** The face of oci/: types and validation of the OCI runtime specification. */
+export type { Config, Hook, HookName, Hooks, Mount } from './config.js';
+export { HOOK_NAMES } from './config.js';
+export type { IdMapping } from './fields.js';
+export { MAX_ID } from './fields.js';
+export { type ContainerId, containerId } from './id.js';
 export type {
-  Capabilities,
-  Config,
   Device,
-  DeviceRule,
-  IdMapping,
+  IntelRdt,
   Linux,
-  Mount,
+  MemoryPolicy,
+  MemoryPolicyFlag,
+  MemoryPolicyMode,
   Namespace,
   NamespaceType,
-  Process,
-  Resources,
-  Rlimit,
+  NetDevice,
+  Personality,
   Seccomp,
+  TimeOffset,
+  TimeOffsets,
+} from './linux.js';
+export { MEMORY_POLICY_FLAGS, MEMORY_POLICY_MODES, NAMESPACE_TYPES, PROPAGATIONS } from './linux.js';
+export type {
+  Capabilities,
+  CpuAffinity,
+  IoPriority,
+  IoPriorityClass,
+  Process,
+  Rlimit,
+  Scheduler,
+  SchedulerFlag,
+  SchedulerPolicy,
   User,
-} from './config.js';
-export { MAX_ID, NAMESPACE_TYPES } from './config.js';
-export { type ContainerId, containerId } from './id.js';
+} from './process.js';
+export { IO_PRIORITY_CLASSES, SCHEDULER_FLAGS, SCHEDULER_POLICIES } from './process.js';
+export type {
+  BlockIO,
+  CpuLimits,
+  DeviceRule,
+  HugepageLimit,
+  MemoryLimits,
+  NetworkClass,
+  RdmaLimit,
+  Resources,
+  ThrottleDevice,
+  WeightDevice,
+} from './resources.js';
 export type { Fault } from './schema.js';
 export { OCI_VERSION, type OciState, type Status } from './state.js';
 export { type Bundle, checkConfig, loadBundle, parseConfig, validConfig } from './validate.js';

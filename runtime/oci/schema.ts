@@ -21,6 +21,9 @@ export type TypeOf<S> = S extends Schema<infer T> ? T : never;
 interface Optional<T> extends Schema<T | undefined> {
   readonly optional: true;
 }
+interface Defaulted<T> extends Schema<T> {
+  readonly missing: T;
+}
 type Fields = Record<string, Schema<unknown>>;
 type Flat<T> = { [K in keyof T]: T[K] };
 type ObjectOf<F extends Fields> = Flat<
@@ -39,6 +42,7 @@ export function object<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
         const field = value[name] ?? undefined;
         const at = path === '' ? name : `${path}.${name}`;
         if (field !== undefined) clean[name] = schema.read(field, at, faults);
+        else if ('missing' in schema) clean[name] = schema.missing;
         else if (!('optional' in schema)) faults.push({ path: at, message: 'is missing' });
       }
       return clean as ObjectOf<F>;
@@ -48,6 +52,11 @@ export function object<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
 
 export function optional<T>(schema: Schema<T>): Optional<T> {
   return { optional: true, read: (value, path, faults) => schema.read(value, path, faults) };
+}
+
+/** A field that is what the specification, or a Go encoder's `omitempty`, means when it is not there. */
+export function defaulted<T>(schema: Schema<T>, missing: T): Defaulted<T> {
+  return { missing, read: (value, path, faults) => schema.read(value, path, faults) };
 }
 
 export function array<T>(item: Schema<T>): Schema<readonly T[]> {
@@ -107,7 +116,8 @@ export function word<const W extends string>(words: readonly W[]): Schema<W> {
     read(value, path, faults) {
       const found = words.find((w) => w === value);
       if (found !== undefined) return found;
-      return fault(faults, path, `one of ${words.filter((w) => w !== '').join(', ')}`, value, words[0] as W);
+      const wanted = words.length === 0 ? 'left out' : `one of ${words.filter((w) => w !== '').join(', ')}`;
+      return fault(faults, path, wanted, value, words[0] as W);
     },
   };
 }

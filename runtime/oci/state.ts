@@ -4,7 +4,8 @@
  */
 import type { ContainerId } from './id.js';
 
-export type Status = 'creating' | 'created' | 'running' | 'stopped';
+/** `paused` is not the specification's: runc has it, and engines that pause containers look for it. */
+export type Status = 'creating' | 'created' | 'running' | 'paused' | 'stopped';
 
 export interface OciState {
   readonly ociVersion: string;
@@ -15,6 +16,12 @@ export interface OciState {
   /** Absolute path of the bundle. */
   readonly bundle: string;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Absolute path of the root file system. As runc has it, and the two below. */
+  readonly rootfs?: string;
+  /** When it was created, as RFC 3339 has it, in UTC. */
+  readonly created?: string;
+  /** `list` has the name of the owner of its state folder here, `state` an empty text. */
+  readonly owner?: string;
 }
 
 /** The version of the runtime specification that Tare's own documents (states, default configurations) carry. */
