@@ -12,6 +12,7 @@
 #define OWN_MAX (PLAN_MAX_LANES + PLAN_MAX_LANES * PLAN_MAX_LANES + 2)
 
 static bool move(int *place, int from, int *to);
+static bool is_kept(int fd, const int *keep, size_t keeps);
 static size_t own_descriptors(int *list);
 static int by_number(const void *a, const void *b);
 
@@ -35,13 +36,15 @@ int descriptor_make_room(int keep, int number)
     return move(&self.parent, number, &to) ? 0 : errno;
 }
 
-int descriptors_close_others(int keep)
+int descriptors_close_others(unsigned from, const int *keep, size_t keeps)
 {
-    int kept[OWN_MAX + 1];
+    int kept[OWN_MAX + KEEP_MAX];
     size_t count = own_descriptors(kept);
-    kept[count++] = keep;
+    for (size_t i = 0; i < keeps; i++)
+        kept[count++] = keep[i];
     qsort(kept, count, sizeof *kept, by_number);
-    unsigned first = STDERR_FILENO + 1;
+    unsigned first = from > STDERR_FILENO ? from : STDERR_FILENO + 1;
+    const int lowest = (int)first;
     for (size_t i = 0; i < count; i++) {
         if (kept[i] < (int)first)
             continue;
@@ -52,9 +55,17 @@ int descriptors_close_others(int keep)
     if (syscall(SYS_close_range, first, ~0u, 0) < 0)
         return errno;
     for (uint32_t i = 0; i < self.plan.header->slots; i++)
-        if (self.plan.slot_letter[i] == 'd' && self.slot[i] > STDERR_FILENO && self.slot[i] != keep)
+        if (self.plan.slot_letter[i] == 'd' && self.slot[i] >= lowest && !is_kept(self.slot[i], keep, keeps))
             self.slot[i] = -1;
     return 0;
+}
+
+static bool is_kept(int fd, const int *keep, size_t keeps)
+{
+    for (size_t i = 0; i < keeps; i++)
+        if (keep[i] == fd)
+            return true;
+    return false;
 }
 
 static size_t own_descriptors(int *list)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 static void drop(int *fd);
+static int await_message(unsigned lane);
 static void kill_children(void);
 
 int lanes_open(void)
@@ -90,19 +91,10 @@ int lane_post(unsigned lane, uint64_t token, int fd)
 int lane_wait(unsigned lane, uint64_t token, int *fd)
 {
     int socket = self.peer[self.lane][lane];
-    if (self.peer[lane][self.lane] >= 0) /* not started yet: nobody would ever post */
-        return ECANCELED;
-    /* The outside lane also listens to TypeScript, which may abort, or leave. */
-    struct pollfd polled[] = { { .fd = socket, .events = POLLIN }, { .fd = self.control[0], .events = POLLIN } };
-    while (self.lane == 0) {
-        if (poll(polled, 2, -1) < 0 && errno != EINTR)
-            return errno;
-        if (polled[1].revents)
-            reply_take_early();
-        if (polled[0].revents)
-            break;
-    }
     uint64_t got;
+    int error = await_message(lane);
+    if (error != 0)
+        return error;
     ssize_t size = message_receive(socket, &got, sizeof got, fd);
     if (size == 0 || size == -ECONNRESET)
         return ECANCELED;
@@ -112,6 +104,38 @@ int lane_wait(unsigned lane, uint64_t token, int *fd)
         close(*fd);
     *fd = -1;
     return size < 0 ? (int)-size : EPROTO;
+}
+
+int lane_await_end(unsigned lane)
+{
+    uint64_t got;
+    int fd;
+    int error = await_message(lane);
+    if (error != 0)
+        return error;
+    ssize_t size = message_receive(self.peer[self.lane][lane], &got, sizeof got, &fd);
+    if (size == 0 || size == -ECONNRESET)
+        return 0;
+    if (fd >= 0)
+        close(fd);
+    return size < 0 ? (int)-size : EPROTO;
+}
+
+/* The outside lane also listens to TypeScript, which may abort, or leave. */
+static int await_message(unsigned lane)
+{
+    struct pollfd polled[] = { { .fd = self.peer[self.lane][lane], .events = POLLIN }, { .fd = self.control[0], .events = POLLIN } };
+    if (self.peer[lane][self.lane] >= 0) /* not started yet: nobody would ever post */
+        return ECANCELED;
+    while (self.lane == 0) {
+        if (poll(polled, 2, -1) < 0 && errno != EINTR)
+            return errno;
+        if (polled[1].revents)
+            reply_take_early();
+        if (polled[0].revents)
+            break;
+    }
+    return 0;
 }
 
 void lane_fail(int status)

@@ -21,6 +21,9 @@ void lane_follow_parent(void);
 int lane_post(unsigned lane, uint64_t token, int fd);
 int lane_wait(unsigned lane, uint64_t token, int *fd);
 
+/* Until the other lane's end of the line is closed, by its exec or its end. 0, or an errno. */
+int lane_await_end(unsigned lane);
+
 /* The end of a lane whose plan failed: with it go, when it is the outside lane, all others. */
 _Noreturn void lane_fail(int status);
 /* The same, when TypeScript has left or said so. */

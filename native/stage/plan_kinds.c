@@ -43,6 +43,17 @@ bool plan_check_kind(struct plan *plan, unsigned lane, const struct plan_step *s
         return step->input[1] >> 32 != 0 || plan_refuse(plan, "argv is empty");
     case KIND_exec_fd:
         return step->input[1] >> 32 != 0 || plan_refuse(plan, "argv is empty");
+    case KIND_expect_program:
+        return step->input[0] >> 32 != 0 || plan_refuse(plan, "it has no candidate");
+    case KIND_run:
+        if (step->input[0] >> 32 == 0)
+            return plan_refuse(plan, "it has no candidate");
+        return step->input[1] >> 32 != 0 || plan_refuse(plan, "argv is empty");
+    case KIND_sched_setaffinity:
+    case KIND_set_mempolicy: {
+        unsigned mask = step->kind == KIND_set_mempolicy;
+        return (step->input[mask] >> 32) % 8 == 0 || plan_refuse(plan, "the mask is not of whole 64-bit words");
+    }
     case KIND_call:
     case KIND_give:
         return step->input[0] >> 32 <= NAME_MAX_SIZE || plan_refuse(plan, "its name is too long");
@@ -82,6 +93,7 @@ static bool takes_64_bits(unsigned kind)
     case KIND_cap_ambient:
     case KIND_prctl:
     case KIND_prlimit:
+    case KIND_sched_setattr: /* struct sched_attr */
         return true;
     default:
         return false;

@@ -1,6 +1,7 @@
 # stage: the plan interpreter and supervisor. Static with musl; dynamic under AddressSanitizer and UBSan; the decoder under libFuzzer.
 STAGE_SOURCES := $(addprefix stage/,main.c plan.c plan_kinds.c run.c report.c message.c lanes.c descriptors.c in_root.c \
-	steps_files.c steps_mounts.c steps_process.c steps_net.c steps_lanes.c steps_terminal.c steps_rights.c supervise.c clients.c)
+	steps_files.c steps_mounts.c steps_process.c steps_children.c steps_net.c steps_lanes.c steps_terminal.c steps_rights.c steps_schedule.c \
+	copy_tree.c supervise.c clients.c)
 STAGE_HEADERS := $(wildcard stage/*.h) stage/steps.def
 GEN := $(OUT)/gen
 STAGE_FLAGS := $(CFLAGS) -D_GNU_SOURCE -I$(GEN) -Istage

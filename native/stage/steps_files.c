@@ -103,6 +103,23 @@ int step_close(struct call *call)
     return done(result);
 }
 
+/* A program of another user opens /dev/stdout anew, and may only if it owns it: pipes and files of who started the container. */
+int step_own_stdio(struct call *call)
+{
+    uid_t uid = (uid_t)number_at(call, 0);
+    struct stat file, null;
+    bool has_null = stat("/dev/null", &null) == 0;
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fstat(fd, &file) < 0)
+            continue; /* closed: there is nothing to own */
+        if (file.st_uid == uid || (S_ISCHR(file.st_mode) && has_null && file.st_rdev == null.st_rdev))
+            continue;
+        if (fchown(fd, uid, (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL && errno != EROFS && errno != EACCES)
+            return errno;
+    }
+    return 0;
+}
+
 int step_close_range(struct call *call)
 {
     return done(syscall(SYS_close_range, (unsigned)number_at(call, 0), (unsigned)number_at(call, 1), (unsigned)number_at(call, 2)));
@@ -110,10 +127,13 @@ int step_close_range(struct call *call)
 
 int step_close_others(struct call *call)
 {
-    if (is_none(call, 0))
-        return descriptors_close_others(-1);
-    int keep = fd_at(call, 0);
-    return keep < 0 ? EBADF : descriptors_close_others(keep);
+    int keep[KEEP_MAX];
+    for (unsigned i = 0; i < KEEP_MAX; i++) {
+        keep[i] = is_none(call, i + 1) ? -1 : fd_at(call, i + 1);
+        if (keep[i] < 0 && !is_none(call, i + 1))
+            return EBADF;
+    }
+    return descriptors_close_others((unsigned)number_at(call, 0), keep, KEEP_MAX);
 }
 
 int step_chdir(struct call *call)

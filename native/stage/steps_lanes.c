@@ -5,6 +5,7 @@
 #include "report.h"
 #include "steps.h"
 #include "supervise.h"
+#include <sys/socket.h>
 #include <unistd.h>
 
 int step_post(struct call *call)
@@ -27,6 +28,29 @@ int step_call(struct call *call)
         close(call->out[0]);
     call->out[0] = -1;
     return answer.error > 0 && answer.error <= 4095 ? answer.error : EPROTO;
+}
+
+int step_await_exec(struct call *call)
+{
+    return lane_await_end((unsigned)number_at(call, 0));
+}
+
+/* Whoever may reach the socket's directory may start the container. From here on the lane reports to them; nobody else can connect. */
+int step_await_start(struct call *call)
+{
+    int listener = fd_at(call, 0);
+    int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    if (connection < 0)
+        return done_by(call, "accept4", -1);
+    close(listener);
+    for (uint32_t i = 0; i < self.plan.header->slots; i++)
+        if (self.plan.slot_letter[i] == 'd' && self.slot[i] == listener)
+            self.slot[i] = -1;
+    if (self.control[self.lane] >= 0)
+        close(self.control[self.lane]);
+    self.control[self.lane] = connection;
+    report(REPORT_HELLO, call->number, 0, PLAN_VERSION, NULL, -1);
+    return 0;
 }
 
 int step_give(struct call *call)

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -69,6 +70,18 @@ int step_clone(struct call *call)
     return 0;
 }
 
+int step_adopt(struct call *call)
+{
+    pid_t pid = self.children->pid[number_at(call, 0)];
+    if (pid <= 0)
+        return ESRCH;
+    call->out[1] = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (call->out[1] < 0)
+        return done_by(call, "pidfd_open", -1);
+    call->out[0] = pid;
+    return 0;
+}
+
 int step_unshare(struct call *call)
 {
     int flags = (int)number_at(call, 0);
@@ -97,6 +110,26 @@ int step_sethostname(struct call *call)
 int step_setdomainname(struct call *call)
 {
     return done(syscall(SYS_setdomainname, string_at(call, 0), (size_t)bytes_at(call, 0).size));
+}
+
+/* As exec will look for it, but while a failure can still be told to who creates the container. execve's own answer decides later. */
+int step_expect_program(struct call *call)
+{
+    uint64_t candidates = number_at(call, 0);
+    int error = ENOENT;
+    for (uint32_t i = 0; i < candidates >> 32; i++) {
+        struct stat file;
+        const char *path = plan_string(&self.plan, candidates, i);
+        if (stat(path, &file) < 0) {
+            if (errno != ENOENT && errno != ENOTDIR)
+                error = errno;
+        } else if (!S_ISREG(file.st_mode) || access(path, X_OK) < 0) {
+            error = EACCES;
+        } else {
+            return 0;
+        }
+    }
+    return error;
 }
 
 /* Candidates as execvp(3) tries them: what may not be executed is remembered, but something executable may follow. */

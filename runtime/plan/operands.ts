@@ -14,7 +14,9 @@ const MAX_TOLERATED = 2;
 
 /** Descriptor inputs that may be none. For the others none would only ever be EBADF. */
 const OPTIONAL = new Set(
-  'clone.cgroup close_others.keep mount_setattr.userns post.fd call.fd supervise.state supervise.listener'.split(' '),
+  'clone.cgroup close_others.keep close_others.second close_others.third run.input mount_setattr.userns post.fd call.fd supervise.state supervise.listener'.split(
+    ' ',
+  ),
 );
 
 /** Descriptor inputs that name a directory for a path, where the working directory may stand. */
@@ -22,7 +24,9 @@ const DIRECTORIES = new Set(['dir', 'root', 'from', 'to']);
 
 /** Kinds whose unsigned inputs have 64 bits; those of all others have 32, so that uid 2^32 never becomes 0 (CVE-2024-40635). */
 const WIDE = new Set(
-  'openat2 mount mount_setattr expect_fs clone post wait cap_bound capset cap_ambient prctl prlimit'.split(' '),
+  'openat2 mount mount_setattr expect_fs clone post wait cap_bound capset cap_ambient prctl prlimit sched_setattr'.split(
+    ' ',
+  ),
 );
 
 type InputInfo = KindInfo['inputs'][number];
@@ -176,6 +180,13 @@ function checkSlot(plan: Plan, value: unknown, type: Slot['type'] | undefined): 
 /** Rules of single kinds: what the kernel, or stage, would refuse anyway, said earlier and in words. */
 function checkKind(step: Step): string | undefined {
   switch (step.kind) {
+    case 'expect_program':
+      return step.inputs.candidates.length === 0 ? 'no candidate to look for' : undefined;
+    case 'sched_setaffinity':
+      return step.inputs.mask.length % 8 === 0 ? undefined : 'a mask is of whole 64-bit words';
+    case 'set_mempolicy':
+      return step.inputs.nodes.length % 8 === 0 ? undefined : 'a mask is of whole 64-bit words';
+    case 'run':
     case 'exec':
       if (step.inputs.candidates.length === 0) return 'no candidate to execute';
       return step.inputs.argv.length === 0 ? 'argv is empty' : undefined;

@@ -2,7 +2,7 @@
 import type { Lane, Slot } from './plan.js';
 
 /** SHA-256 of steps.def; a plan carries it, and stage refuses a plan whose hash is another. */
-export const STEPS_HASH = '4e0dd86e13f8cf47f88a8d3e6dafb88f15db11e579f0d5704ed910af05165d8d';
+export const STEPS_HASH = '0af1b8070c8c16577490891897c9e36db79fbb71215ea065f7d30732c940822a';
 
 export interface StepInputs {
   /** openat2(2) */
@@ -33,8 +33,12 @@ export interface StepInputs {
   close: { readonly fd: Slot<'fd'> | 'cwd' | 'none' };
   /** close_range(2) */
   close_range: { readonly first: number | bigint; readonly last: number | bigint; readonly flags: number | bigint };
-  /** close_range(2) of every descriptor but 0, 1, 2, this one, and what stage needs until exec: sockets and a pidfd */
-  close_others: { readonly keep: Slot<'fd'> | 'cwd' | 'none' };
+  /** close_range(2) of every descriptor from `first` on but these, and what stage needs until exec: sockets and a pidfd */
+  close_others: { readonly first: number | bigint; readonly keep: Slot<'fd'> | 'cwd' | 'none'; readonly second: Slot<'fd'> | 'cwd' | 'none'; readonly third: Slot<'fd'> | 'cwd' | 'none' };
+  /** openat(2) and read(2) of a directory's whole content into another: names, modes, owners, times, links, attributes */
+  copy_tree: { readonly from: Slot<'fd'> | 'cwd' | 'none'; readonly to: Slot<'fd'> | 'cwd' | 'none' };
+  /** fchown(2) of 0, 1, 2 where they are no terminal and not /dev/null; refusals are ignored, as their owner may be another */
+  own_stdio: { readonly uid: number | bigint };
   /** chdir(2) */
   chdir: { readonly path: string };
   /** fchdir(2) */
@@ -65,10 +69,18 @@ export interface StepInputs {
   expect_fs: { readonly fd: Slot<'fd'> | 'cwd' | 'none'; readonly magic: number | bigint };
   /** fstat(2): a character device of this number, else ENODEV */
   expect_device: { readonly fd: Slot<'fd'> | 'cwd' | 'none'; readonly major: number | bigint; readonly minor: number | bigint };
+  /** stat(2): one of them is a file that may be executed; EACCES wins over ENOENT */
+  expect_program: { readonly candidates: readonly string[] };
   /** getcwd(2): inside the root, else ENOENT (CVE-2024-21626) */
   expect_cwd: Record<never, never>;
   /** clone3(2); the child runs the lane */
   clone: { readonly lane: Lane; readonly flags: number | bigint; readonly cgroup: Slot<'fd'> | 'cwd' | 'none' };
+  /** the child that another lane cloned for this one (CLONE_PARENT): its pid, and pidfd_open(2) of it */
+  adopt: { readonly lane: Lane };
+  /** a user namespace with these maps: clone3(2) of a child that holds it until its maps are written and /proc/PID/ns/user is open */
+  make_userns: { readonly uidMap: Uint8Array; readonly gidMap: Uint8Array };
+  /** clone3(2), execve(2), waitid(2) of another program, with `input` from its start as standard input; milliseconds, 0 for no limit; else ECHILD or ETIME */
+  run: { readonly candidates: readonly string[]; readonly argv: readonly string[]; readonly env: readonly string[]; readonly input: Slot<'fd'> | 'cwd' | 'none'; readonly timeout: number | bigint };
   /** unshare(2) */
   unshare: { readonly flags: number | bigint };
   /** setns(2) */
@@ -87,6 +99,10 @@ export interface StepInputs {
   wait: { readonly lane: Lane; readonly token: number | bigint };
   /** hands over to TypeScript and waits for its answer and descriptor */
   call: { readonly name: string; readonly fd: Slot<'fd'> | 'cwd' | 'none' };
+  /** accept4(2): whoever connects starts the container, and the connection becomes this lane's report socket */
+  await_start: { readonly listener: Slot<'fd'> | 'cwd' | 'none' };
+  /** waits until another lane's end of the line is closed: by its exec, or its end */
+  await_exec: { readonly lane: Lane };
   /** passes a descriptor to TypeScript */
   give: { readonly name: string; readonly fd: Slot<'fd'> | 'cwd' | 'none' };
   /** forwards signals, reaps, answers the supervisor's socket, writes STATE/exit atomically */
@@ -117,6 +133,16 @@ export interface StepInputs {
   cap_ambient: { readonly raise: number | bigint };
   /** prctl(2) */
   prctl: { readonly option: number; readonly arg2: number | bigint; readonly arg3: number | bigint; readonly arg4: number | bigint; readonly arg5: number | bigint };
+  /** sched_setattr(2) of the process itself; times in nanoseconds */
+  sched_setattr: { readonly policy: number | bigint; readonly flags: number | bigint; readonly nice: number; readonly priority: number | bigint; readonly runtime: number | bigint; readonly deadline: number | bigint; readonly period: number | bigint };
+  /** ioprio_set(2) of the process itself */
+  ioprio_set: { readonly priority: number | bigint };
+  /** sched_setaffinity(2) of the process itself; a bit for each processor */
+  sched_setaffinity: { readonly mask: Uint8Array };
+  /** set_mempolicy(2); a bit for each node */
+  set_mempolicy: { readonly mode: number | bigint; readonly nodes: Uint8Array };
+  /** personality(2) */
+  personality: { readonly domain: number | bigint };
   /** prlimit(2) of the process itself */
   prlimit: { readonly resource: number | bigint; readonly soft: number | bigint; readonly hard: number | bigint };
   /** seccomp(2) SECCOMP_SET_MODE_FILTER; an array of struct sock_filter */
@@ -147,6 +173,8 @@ export interface StepOutputs {
   close: Record<never, never>;
   close_range: Record<never, never>;
   close_others: Record<never, never>;
+  copy_tree: Record<never, never>;
+  own_stdio: Record<never, never>;
   chdir: Record<never, never>;
   fchdir: Record<never, never>;
   chroot: Record<never, never>;
@@ -162,8 +190,12 @@ export interface StepOutputs {
   pivot_root: Record<never, never>;
   expect_fs: Record<never, never>;
   expect_device: Record<never, never>;
+  expect_program: Record<never, never>;
   expect_cwd: Record<never, never>;
   clone: { readonly pid: Slot<'pid'>; readonly pidfd: Slot<'fd'> };
+  adopt: { readonly pid: Slot<'pid'>; readonly pidfd: Slot<'fd'> };
+  make_userns: { readonly fd: Slot<'fd'> };
+  run: Record<never, never>;
   unshare: Record<never, never>;
   setns: Record<never, never>;
   sethostname: Record<never, never>;
@@ -173,6 +205,8 @@ export interface StepOutputs {
   post: Record<never, never>;
   wait: { readonly fd: Slot<'fd'> };
   call: { readonly fd: Slot<'fd'> };
+  await_start: Record<never, never>;
+  await_exec: Record<never, never>;
   give: Record<never, never>;
   supervise: Record<never, never>;
   setsid: Record<never, never>;
@@ -188,6 +222,11 @@ export interface StepOutputs {
   capset: Record<never, never>;
   cap_ambient: Record<never, never>;
   prctl: Record<never, never>;
+  sched_setattr: Record<never, never>;
+  ioprio_set: Record<never, never>;
+  sched_setaffinity: Record<never, never>;
+  set_mempolicy: Record<never, never>;
+  personality: Record<never, never>;
   prlimit: Record<never, never>;
   seccomp: { readonly listener: Slot<'fd'> };
   cgroup_device: Record<never, never>;
@@ -222,7 +261,9 @@ export const STEP_KINDS: readonly KindInfo[] = [
   { kind: 'dup2', inputs: [{ letter: 'd', name: 'fd' }, { letter: 'i', name: 'number' }], outputs: [], what: "dup2(2) onto a fixed descriptor number" },
   { kind: 'close', inputs: [{ letter: 'd', name: 'fd' }], outputs: [], what: "close(2)" },
   { kind: 'close_range', inputs: [{ letter: 'u', name: 'first' }, { letter: 'u', name: 'last' }, { letter: 'u', name: 'flags' }], outputs: [], what: "close_range(2)" },
-  { kind: 'close_others', inputs: [{ letter: 'd', name: 'keep' }], outputs: [], what: "close_range(2) of every descriptor but 0, 1, 2, this one, and what stage needs until exec: sockets and a pidfd" },
+  { kind: 'close_others', inputs: [{ letter: 'u', name: 'first' }, { letter: 'd', name: 'keep' }, { letter: 'd', name: 'second' }, { letter: 'd', name: 'third' }], outputs: [], what: "close_range(2) of every descriptor from `first` on but these, and what stage needs until exec: sockets and a pidfd" },
+  { kind: 'copy_tree', inputs: [{ letter: 'd', name: 'from' }, { letter: 'd', name: 'to' }], outputs: [], what: "openat(2) and read(2) of a directory's whole content into another: names, modes, owners, times, links, attributes" },
+  { kind: 'own_stdio', inputs: [{ letter: 'u', name: 'uid' }], outputs: [], what: "fchown(2) of 0, 1, 2 where they are no terminal and not /dev/null; refusals are ignored, as their owner may be another" },
   { kind: 'chdir', inputs: [{ letter: 's', name: 'path' }], outputs: [], what: "chdir(2)" },
   { kind: 'fchdir', inputs: [{ letter: 'd', name: 'fd' }], outputs: [], what: "fchdir(2)" },
   { kind: 'chroot', inputs: [{ letter: 's', name: 'path' }], outputs: [], what: "chroot(2)" },
@@ -238,8 +279,12 @@ export const STEP_KINDS: readonly KindInfo[] = [
   { kind: 'pivot_root', inputs: [{ letter: 's', name: 'newRoot' }, { letter: 's', name: 'putOld' }], outputs: [], what: "pivot_root(2)" },
   { kind: 'expect_fs', inputs: [{ letter: 'd', name: 'fd' }, { letter: 'u', name: 'magic' }], outputs: [], what: "fstatfs(2): the file system's magic number, else EMEDIUMTYPE" },
   { kind: 'expect_device', inputs: [{ letter: 'd', name: 'fd' }, { letter: 'u', name: 'major' }, { letter: 'u', name: 'minor' }], outputs: [], what: "fstat(2): a character device of this number, else ENODEV" },
+  { kind: 'expect_program', inputs: [{ letter: 'v', name: 'candidates' }], outputs: [], what: "stat(2): one of them is a file that may be executed; EACCES wins over ENOENT" },
   { kind: 'expect_cwd', inputs: [], outputs: [], what: "getcwd(2): inside the root, else ENOENT (CVE-2024-21626)" },
   { kind: 'clone', inputs: [{ letter: 'l', name: 'lane' }, { letter: 'u', name: 'flags' }, { letter: 'd', name: 'cgroup' }], outputs: [{ letter: 'p', name: 'pid' }, { letter: 'd', name: 'pidfd' }], what: "clone3(2); the child runs the lane" },
+  { kind: 'adopt', inputs: [{ letter: 'l', name: 'lane' }], outputs: [{ letter: 'p', name: 'pid' }, { letter: 'd', name: 'pidfd' }], what: "the child that another lane cloned for this one (CLONE_PARENT): its pid, and pidfd_open(2) of it" },
+  { kind: 'make_userns', inputs: [{ letter: 'b', name: 'uidMap' }, { letter: 'b', name: 'gidMap' }], outputs: [{ letter: 'd', name: 'fd' }], what: "a user namespace with these maps: clone3(2) of a child that holds it until its maps are written and /proc/PID/ns/user is open" },
+  { kind: 'run', inputs: [{ letter: 'v', name: 'candidates' }, { letter: 'v', name: 'argv' }, { letter: 'v', name: 'env' }, { letter: 'd', name: 'input' }, { letter: 'u', name: 'timeout' }], outputs: [], what: "clone3(2), execve(2), waitid(2) of another program, with `input` from its start as standard input; milliseconds, 0 for no limit; else ECHILD or ETIME" },
   { kind: 'unshare', inputs: [{ letter: 'u', name: 'flags' }], outputs: [], what: "unshare(2)" },
   { kind: 'setns', inputs: [{ letter: 'd', name: 'fd' }, { letter: 'u', name: 'flags' }], outputs: [], what: "setns(2)" },
   { kind: 'sethostname', inputs: [{ letter: 's', name: 'name' }], outputs: [], what: "sethostname(2)" },
@@ -249,6 +294,8 @@ export const STEP_KINDS: readonly KindInfo[] = [
   { kind: 'post', inputs: [{ letter: 'l', name: 'lane' }, { letter: 'u', name: 'token' }, { letter: 'd', name: 'fd' }], outputs: [], what: "tells another lane that a point is reached; carries a descriptor or none" },
   { kind: 'wait', inputs: [{ letter: 'l', name: 'lane' }, { letter: 'u', name: 'token' }], outputs: [{ letter: 'd', name: 'fd' }], what: "waits for another lane's post; its descriptor, or an empty slot" },
   { kind: 'call', inputs: [{ letter: 's', name: 'name' }, { letter: 'd', name: 'fd' }], outputs: [{ letter: 'd', name: 'fd' }], what: "hands over to TypeScript and waits for its answer and descriptor" },
+  { kind: 'await_start', inputs: [{ letter: 'd', name: 'listener' }], outputs: [], what: "accept4(2): whoever connects starts the container, and the connection becomes this lane's report socket" },
+  { kind: 'await_exec', inputs: [{ letter: 'l', name: 'lane' }], outputs: [], what: "waits until another lane's end of the line is closed: by its exec, or its end" },
   { kind: 'give', inputs: [{ letter: 's', name: 'name' }, { letter: 'd', name: 'fd' }], outputs: [], what: "passes a descriptor to TypeScript" },
   { kind: 'supervise', inputs: [{ letter: 'p', name: 'pid' }, { letter: 'd', name: 'state' }, { letter: 'd', name: 'listener' }], outputs: [], what: "forwards signals, reaps, answers the supervisor's socket, writes STATE/exit atomically" },
   { kind: 'setsid', inputs: [], outputs: [], what: "setsid(2)" },
@@ -264,6 +311,11 @@ export const STEP_KINDS: readonly KindInfo[] = [
   { kind: 'capset', inputs: [{ letter: 'u', name: 'effective' }, { letter: 'u', name: 'permitted' }, { letter: 'u', name: 'inheritable' }], outputs: [], what: "capset(2)" },
   { kind: 'cap_ambient', inputs: [{ letter: 'u', name: 'raise' }], outputs: [], what: "prctl(2) PR_CAP_AMBIENT: clear all, then raise the mask" },
   { kind: 'prctl', inputs: [{ letter: 'i', name: 'option' }, { letter: 'u', name: 'arg2' }, { letter: 'u', name: 'arg3' }, { letter: 'u', name: 'arg4' }, { letter: 'u', name: 'arg5' }], outputs: [], what: "prctl(2)" },
+  { kind: 'sched_setattr', inputs: [{ letter: 'u', name: 'policy' }, { letter: 'u', name: 'flags' }, { letter: 'i', name: 'nice' }, { letter: 'u', name: 'priority' }, { letter: 'u', name: 'runtime' }, { letter: 'u', name: 'deadline' }, { letter: 'u', name: 'period' }], outputs: [], what: "sched_setattr(2) of the process itself; times in nanoseconds" },
+  { kind: 'ioprio_set', inputs: [{ letter: 'u', name: 'priority' }], outputs: [], what: "ioprio_set(2) of the process itself" },
+  { kind: 'sched_setaffinity', inputs: [{ letter: 'b', name: 'mask' }], outputs: [], what: "sched_setaffinity(2) of the process itself; a bit for each processor" },
+  { kind: 'set_mempolicy', inputs: [{ letter: 'u', name: 'mode' }, { letter: 'b', name: 'nodes' }], outputs: [], what: "set_mempolicy(2); a bit for each node" },
+  { kind: 'personality', inputs: [{ letter: 'u', name: 'domain' }], outputs: [], what: "personality(2)" },
   { kind: 'prlimit', inputs: [{ letter: 'u', name: 'resource' }, { letter: 'u', name: 'soft' }, { letter: 'u', name: 'hard' }], outputs: [], what: "prlimit(2) of the process itself" },
   { kind: 'seccomp', inputs: [{ letter: 'u', name: 'flags' }, { letter: 'b', name: 'filter' }], outputs: [{ letter: 'd', name: 'listener' }], what: "seccomp(2) SECCOMP_SET_MODE_FILTER; an array of struct sock_filter" },
   { kind: 'cgroup_device', inputs: [{ letter: 'd', name: 'cgroup' }, { letter: 'b', name: 'program' }], outputs: [], what: "bpf(2) BPF_PROG_LOAD of a device program, an array of struct bpf_insn, and BPF_PROG_ATTACH to the cgroup" },

@@ -14,6 +14,8 @@ const STRUCTURE = new Set<StepKind>([
   'clone',
   'post',
   'wait',
+  'adopt',
+  'await_exec',
   'supervise',
   'exec',
   'exec_fd',
@@ -22,6 +24,8 @@ const STRUCTURE = new Set<StepKind>([
   'setgroups',
   'seccomp',
   'cgroup_device',
+  'sched_setaffinity',
+  'set_mempolicy',
 ]);
 const FREE = STEP_KINDS.filter((info) => !STRUCTURE.has(info.kind));
 

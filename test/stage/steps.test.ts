@@ -127,14 +127,14 @@ describe.each(BUILDS)('%s: steps', (build) => {
     const steps = [
       step('openat2', [CWD, '/etc', O.path, 0, 0], { out: [0] }),
       step('openat2', [CWD, '/usr', O.path, 0, 0], { out: [1] }),
-      step('close_others', [0]),
+      step('close_others', [3, 0, NONE, NONE]),
       step('fchdir', [0]),
       step('fchdir', [1]),
     ];
     expect(await fails(...steps)).toMatchObject({ step: 4, error: EBADF });
     const none = [
       step('openat2', [CWD, '/etc', O.path, 0, 0], { out: [0] }),
-      step('close_others', [NONE]),
+      step('close_others', [3, NONE, NONE, NONE]),
       step('fchdir', [0]),
     ];
     expect(await fails(...none)).toMatchObject({ step: 2, error: EBADF });

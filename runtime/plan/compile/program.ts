@@ -41,7 +41,7 @@ export function enterDirectory({ builder, config }: Compilation): void {
  */
 export function closeDescriptors({ builder }: Compilation, init: Slot<'fd'> | undefined): void {
   builder.inside.close_others(
-    { keep: init ?? 'none' },
+    { first: 3, keep: init ?? 'none', second: 'none', third: 'none' },
     'no descriptor but the standard streams reaches the program, nor the names that lead to it (CVE-2016-9962)',
   );
 }
