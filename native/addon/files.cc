@@ -1,6 +1,6 @@
 /*
  * files.cc: descriptors and files. Every descriptor made here is close-on-exec: what a child gets is named in its spawn.
- * open(2), openat2(2), pipe2(2), memfd_create(2), fcntl(2), flock(2), statfs(2), ioctl_tty(2).
+ * open(2), openat2(2), pipe2(2), eventfd(2), memfd_create(2), fcntl(2), flock(2), statfs(2), ioctl_tty(2).
  */
 #include "addon.h"
 
@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -81,6 +82,13 @@ static Napi::Value make_pipe(const Napi::CallbackInfo &info)
     pair.Set(0u, Napi::Number::New(info.Env(), ends[0]));
     pair.Set(1u, Napi::Number::New(info.Env(), ends[1]));
     return pair;
+}
+
+static Napi::Value make_eventfd(const Napi::CallbackInfo &info)
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0) throw failure(info.Env(), "eventfd2", errno, {"0", "EFD_CLOEXEC|EFD_NONBLOCK"});
+    return Napi::Number::New(info.Env(), fd);
 }
 
 static int write_all(int fd, Bytes bytes)
@@ -173,6 +181,7 @@ void register_files(Napi::Env env, Napi::Object exports)
     exports.Set("openat2", Napi::Function::New(env, open_at2, "openat2"));
     exports.Set("close", Napi::Function::New(env, close_file, "close"));
     exports.Set("dup", Napi::Function::New(env, dup_file, "dup"));
+    exports.Set("eventfd", Napi::Function::New(env, make_eventfd, "eventfd"));
     exports.Set("pipe", Napi::Function::New(env, make_pipe, "pipe"));
     exports.Set("sealedMemfd", Napi::Function::New(env, sealed_memfd, "sealedMemfd"));
     exports.Set("flock", Napi::Function::New(env, lock_file, "flock"));

@@ -11,6 +11,8 @@ export interface Native {
   openat2(dirfd: number, path: string, flags: number, mode: number, resolve: number): number;
   close(fd: number): void;
   dup(fd: number): number;
+  /** eventfd(2), non-blocking: 8 bytes can be read of it once its counter is not 0. */
+  eventfd(): number;
   /** pipe2(2) with O_CLOEXEC: [read end, write end]. */
   pipe(): [number, number];
   /** socketpair(2) of AF_UNIX, SOCK_SEQPACKET, close-on-exec, non-blocking. */

@@ -7,10 +7,13 @@ import { join } from 'node:path';
 import { type MountInfo, parseMountInfo } from '../mountinfo.js';
 import type { CgroupFiles, CgroupHost, CgroupLayout, Hierarchy } from './types.js';
 
-/** Reads the hierarchies as this process sees them. A machine without any mounted has layout `none`. */
-export function detectCgroups(files: CgroupFiles = realCgroupFiles): CgroupHost {
+/**
+ * Reads the hierarchies as this process sees them. A machine without any mounted has layout `none`.
+ * @param pid whose cgroup is the `own` of each hierarchy: this process's unless told
+ */
+export function detectCgroups(files: CgroupFiles = realCgroupFiles, pid: number | 'self' = 'self'): CgroupHost {
   const mounts = parseMountInfo(files.read('/proc/self/mountinfo') ?? '');
-  const own = parseOwn(files.read('/proc/self/cgroup') ?? '');
+  const own = parseOwn(files.read(`/proc/${pid}/cgroup`) ?? '');
   const hierarchies: Hierarchy[] = [];
   for (const mount of mounts) {
     const hierarchy = asHierarchy(mount, own, files);

@@ -4,11 +4,18 @@
  */
 export { detectCgroups, realCgroupFiles } from './detect.js';
 export { DEFAULT_DEVICE_RULES } from './devices.js';
-export { killCgroup, processesOf, setFrozen } from './kill.js';
+export { freezeCgroup, isFrozen, thawCgroup, type WaitOptions } from './freeze.js';
+export { killCgroup, signalCgroup } from './kill.js';
 export { sharesToWeight, weightToShares } from './limits.js';
+export { oomEvents } from './oom.js';
 export { checkCgroupPath } from './path.js';
 export { entranceOf, planCgroup } from './plan.js';
+export { processesOf } from './processes.js';
 export { removeCgroup, removeCgroups } from './remove.js';
+export { cgroupStats } from './stats.js';
+export { exactJson } from './stats-read.js';
+export type { CgroupStats, Count, NetworkInterfaceStats } from './stats-types.js';
+export { cgroupsToJoin, subCgroup } from './sub-cgroup.js';
 export type {
   CgroupAction,
   CgroupFiles,
@@ -21,3 +28,4 @@ export type {
   DeviceRule,
   Hierarchy,
 } from './types.js';
+export { mergeLimits, updateCgroup } from './update.js';

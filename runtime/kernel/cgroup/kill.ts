@@ -1,18 +1,29 @@
 /**
- * Who is in a cgroup, and how all of them are stopped or killed at once. Where the kernel has cgroup.kill (5.14) that is one
- * write; else they are frozen first, so that none can fork or end while they are killed one by one.
+ * Signals to all processes of a cgroup. To kill them is one write where the kernel has cgroup.kill (5.14); else, and for other
+ * signals, they are frozen first, so that none can fork or end while they are signalled one by one. cgroup-v2.rst.
  */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { native } from '../addon.js';
 import { TareError } from '../error.js';
+import { closeAll } from '../fd.js';
 import { SIGKILL } from '../signals.js';
+import { keyedValue, readIfThere, unless, writeIfThere } from './files.js';
+import { freezeCgroup, isFrozen, startThaw } from './freeze.js';
+import { membersPlace, processesIn } from './processes.js';
 import type { CgroupPlace } from './types.js';
+import { untilAsked, untilEvent } from './wait.js';
 
-/** The pids in a cgroup and the cgroups below it, in our pid namespace. Empty when it is gone. */
-export function processesOf(place: CgroupPlace): number[] {
-  return collect(place.directory);
+/**
+ * Sends a signal to every process in the cgroup and below; none is forgotten that is born meanwhile. Does not wait for what they do
+ * with it. A container that was frozen stays so, but for SIGKILL.
+ * @returns how many processes there were
+ */
+export async function signalCgroup(places: readonly CgroupPlace[], signal: number): Promise<number> {
+  const place = membersPlace(places);
+  if (!place) return 0;
+  const count = processesIn(place.directory).length;
+  if (count === 0) return 0;
+  if (signal === SIGKILL && writeIfThere(place.directory, 'cgroup.kill', '1')) return count;
+  return signalOneByOne(places, place, signal);
 }
 
 /**
@@ -20,114 +31,62 @@ export function processesOf(place: CgroupPlace): number[] {
  * @throws TareError `timeout` when some are left after `waitMs` (5 s): they are stuck in the kernel (state D).
  */
 export async function killCgroup(places: readonly CgroupPlace[], options: { waitMs?: number } = {}): Promise<void> {
-  const deadline = performance.now() + (options.waitMs ?? 5000);
-  const place = places.find((candidate) => candidate.version === 2) ?? places[0];
+  const place = membersPlace(places);
   if (!place) return;
-  const atOnce = join(place.directory, 'cgroup.kill');
-  for (let pause = 1; processesOf(place).length > 0; pause = Math.min(pause * 2, 50)) {
-    if (performance.now() >= deadline)
-      throw new TareError('timeout', `processes ${processesOf(place).join(', ')} in ${place.directory} do not end`, {
-        path: place.directory,
-      });
-    if (existsSync(atOnce)) put(atOnce, '1');
-    else await killOneByOne(places, place);
-    await sleep(pause);
-  }
-}
-
-/**
- * Freezes or thaws all processes of the cgroup, and waits until they are.
- * @throws TareError `unsupported` where there is neither version 2 nor a freezer, `timeout` after `waitMs` (5 s).
- */
-export async function setFrozen(
-  places: readonly CgroupPlace[],
-  frozen: boolean,
-  options: { waitMs?: number } = {},
-): Promise<void> {
-  const freezer = freezerOf(places);
-  if (!freezer) throw new TareError('unsupported', 'neither a cgroup of version 2 nor the freezer controller is there');
   const deadline = performance.now() + (options.waitMs ?? 5000);
-  freezer.set(frozen);
-  for (let pause = 1; freezer.isFrozen() !== frozen; pause = Math.min(pause * 2, 50)) {
-    if (performance.now() >= deadline)
-      throw new TareError('timeout', `the cgroup does not ${frozen ? 'freeze' : 'thaw'}`);
-    await sleep(pause);
-    // A version 1 freezer that met a process on its way into the kernel stays at FREEZING until told again.
-    if (frozen) freezer.set(true);
+  const isEmpty = () => processesIn(place.directory).length === 0;
+  while (!isEmpty()) {
+    await signalCgroup(places, SIGKILL);
+    const left = Math.max(deadline - performance.now(), 0);
+    // Version 1: who was born while the freezer failed is found in the next round.
+    const gone =
+      place.version === 2 ? await untilEvent(place, () => isUnpopulated(place), left) : await untilAsked(isEmpty, 50);
+    if (!gone && performance.now() >= deadline)
+      throw new TareError(
+        'timeout',
+        `processes ${processesIn(place.directory).join(', ')} in ${place.directory} do not end`,
+        { path: place.directory },
+      );
   }
 }
 
-async function killOneByOne(places: readonly CgroupPlace[], place: CgroupPlace): Promise<void> {
-  const freezer = freezerOf(places);
-  if (freezer) await setFrozen(places, true);
+function isUnpopulated({ directory }: CgroupPlace): boolean {
+  return keyedValue(readIfThere(directory, 'cgroup.events'), 'populated') !== '1';
+}
+
+async function signalOneByOne(places: readonly CgroupPlace[], place: CgroupPlace, signal: number): Promise<number> {
+  const wasFrozen = isFrozen(places);
+  // Where there is no freezer, or it fails, those that are there now get it: better than nobody.
+  if (!wasFrozen) await freezeCgroup(places).catch(notFrozen);
   try {
-    for (const pid of processesOf(place)) killMember(place, pid);
+    const pids = processesIn(place.directory);
+    for (let i = 0; i < pids.length; i += BATCH) signalMembers(place, pids.slice(i, i + BATCH), signal);
+    return pids.length;
   } finally {
-    freezer?.set(false); // a frozen process of version 1 dies when it is thawed
+    if (!wasFrozen || signal === SIGKILL) startThaw(places);
   }
 }
 
-/** By pidfd, and only if the pid is still in the cgroup once the pidfd is held: else it could be another process by now. */
-function killMember(place: CgroupPlace, pid: number): void {
-  const pidfd = unless(['ESRCH'], () => native.pidfdOpen(pid));
-  if (pidfd === undefined) return;
+/** Pidfds held at once. */
+const BATCH = 256;
+
+function notFrozen(error: unknown): void {
+  if (!(error instanceof TareError && (error.code === 'timeout' || error.code === 'unsupported'))) throw error;
+}
+
+/** By pidfd, and only those that are still in the cgroup once the pidfd is held: else it could be another process by now. */
+function signalMembers(place: CgroupPlace, pids: readonly number[], signal: number): void {
+  const held = new Map<number, number>();
   try {
-    if (processesOf(place).includes(pid)) unless(['ESRCH'], () => native.pidfdSendSignal(pidfd, SIGKILL));
+    for (const pid of pids) {
+      const pidfd = unless(['ESRCH'], () => native.pidfdOpen(pid));
+      if (pidfd !== undefined) held.set(pid, pidfd);
+    }
+    for (const pid of processesIn(place.directory)) {
+      const pidfd = held.get(pid);
+      if (pidfd !== undefined) unless(['ESRCH'], () => native.pidfdSendSignal(pidfd, signal));
+    }
   } finally {
-    native.close(pidfd);
-  }
-}
-
-interface Freezer {
-  set(frozen: boolean): void;
-  isFrozen(): boolean;
-}
-
-function freezerOf(places: readonly CgroupPlace[]): Freezer | undefined {
-  const second = places.find((place) => place.version === 2 && existsSync(join(place.directory, 'cgroup.freeze')));
-  if (second) {
-    return {
-      set: (frozen) => put(join(second.directory, 'cgroup.freeze'), frozen ? '1' : '0'),
-      isFrozen: () => /^frozen 1$/m.test(get(join(second.directory, 'cgroup.events'))),
-    };
-  }
-  const first = places.find((place) => place.controllers.includes('freezer'));
-  if (!first) return undefined;
-  return {
-    set: (frozen) => put(join(first.directory, 'freezer.state'), frozen ? 'FROZEN' : 'THAWED'),
-    isFrozen: () => get(join(first.directory, 'freezer.state')).trim() === 'FROZEN',
-  };
-}
-
-function collect(directory: string): number[] {
-  // 0 stands for a process that our pid namespace does not have.
-  const here = get(join(directory, 'cgroup.procs'))
-    .split('\n')
-    .map(Number)
-    .filter((pid) => pid > 0);
-  const below = (unless(GONE, () => readdirSync(directory, { withFileTypes: true })) ?? [])
-    .filter((entry) => entry.isDirectory())
-    .flatMap((entry) => collect(join(directory, entry.name)));
-  return [...here, ...below];
-}
-
-const GONE = ['ENOENT', 'ENODEV'];
-
-function get(path: string): string {
-  return unless(GONE, () => readFileSync(path, 'utf8')) ?? '';
-}
-
-function put(path: string, value: string): void {
-  unless(GONE, () => writeFileSync(path, value));
-}
-
-/** The result, or undefined when it failed with one of these errnos. */
-function unless<T>(errnos: readonly string[], act: () => T): T | undefined {
-  try {
-    return act();
-  } catch (error) {
-    const errno = error instanceof TareError ? error.syscall?.errno : (error as NodeJS.ErrnoException).code;
-    if (errno !== undefined && errnos.includes(errno)) return undefined;
-    throw error;
+    closeAll(held.values());
   }
 }

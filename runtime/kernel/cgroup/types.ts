@@ -31,15 +31,21 @@ export interface CgroupFiles {
   isWritable(path: string): boolean;
 }
 
-/** `linux.resources` of config.json, as far as cgroups realise it. Bytes, microseconds; -1 is no limit. */
+/** `linux.resources` of config.json. Bytes, microseconds; -1 is no limit, and for most fields 0 asks for nothing. config-linux.md */
 export interface CgroupLimits {
   readonly memory?: {
     readonly limit?: number;
     readonly reservation?: number;
     /** Memory and swap together, as version 1 counts. */
     readonly swap?: number;
+    readonly kernel?: number;
+    readonly kernelTCP?: number;
+    /** From 0 to 200; what Go makes of -1 (2^64-1) asks for nothing. */
     readonly swappiness?: number;
     readonly disableOOMKiller?: boolean;
+    readonly useHierarchy?: boolean;
+    /** An update is refused that would set a limit below what is in use. */
+    readonly checkBeforeUpdate?: boolean;
   };
   readonly pids?: { readonly limit?: number };
   readonly cpu?: {
@@ -47,13 +53,42 @@ export interface CgroupLimits {
     readonly quota?: number;
     readonly burst?: number;
     readonly period?: number;
+    readonly realtimeRuntime?: number;
+    readonly realtimePeriod?: number;
     readonly idle?: number;
     readonly cpus?: string;
     readonly mems?: string;
   };
+  readonly blockIO?: {
+    /** From 10 to 1000. */
+    readonly weight?: number;
+    readonly leafWeight?: number;
+    readonly weightDevice?: readonly (BlockDevice & { readonly weight?: number; readonly leafWeight?: number })[];
+    readonly throttleReadBpsDevice?: readonly ThrottledDevice[];
+    readonly throttleWriteBpsDevice?: readonly ThrottledDevice[];
+    readonly throttleReadIOPSDevice?: readonly ThrottledDevice[];
+    readonly throttleWriteIOPSDevice?: readonly ThrottledDevice[];
+  };
+  readonly hugepageLimits?: readonly { readonly pageSize: string; readonly limit: number }[];
+  readonly network?: {
+    readonly classID?: number;
+    readonly priorities?: readonly { readonly name: string; readonly priority: number }[];
+  };
+  /** By the name of the device. */
+  readonly rdma?: Readonly<Record<string, { readonly hcaHandles?: number; readonly hcaObjects?: number }>>;
   readonly devices?: readonly DeviceRule[];
   /** Files of version 2 by name, with their values. */
   readonly unified?: Readonly<Record<string, string>>;
+}
+
+interface BlockDevice {
+  readonly major: number;
+  readonly minor: number;
+}
+
+/** Bytes, or operations, per second; 0 takes the limit away. */
+interface ThrottledDevice extends BlockDevice {
+  readonly rate: number;
 }
 
 export interface DeviceRule {

@@ -10,12 +10,13 @@ import {
   type CgroupPlan,
   DEFAULT_DEVICE_RULES,
   detectCgroups,
+  freezeCgroup,
   killCgroup,
   planCgroup,
   processesOf,
   removeCgroup,
   removeCgroups,
-  setFrozen,
+  thawCgroup,
 } from '../../../runtime/kernel/cgroup/index.js';
 import { openFds } from '../support.js';
 import { attachPrograms } from './attach.js';
@@ -71,7 +72,7 @@ describe('a real cgroup', () => {
       const child = await startIn(plan, 'i=0; while [ $i -lt 9 ]; do sleep 60 & i=$((i+1)); done; wait');
       // The shell gives up at the fork that is refused, and leaves its two children.
       expect(await once(child, 'exit')).toEqual([2, null]);
-      for (const place of plan.places) expect(processesOf(place)).toHaveLength(2);
+      for (const place of plan.places) expect(processesOf([place])).toHaveLength(2);
       const place = plan.places.find(({ controllers }) => controllers.includes('pids'));
       expect(readFileSync(join(place?.directory ?? '', 'pids.events'), 'utf8')).toMatch(/^max 1$/m);
     }));
@@ -118,7 +119,7 @@ describe('a cgroup’s processes', () => {
       const ended = once(child, 'exit');
       await killCgroup(places, { waitMs: 30_000 });
       expect(await ended).toEqual(SIGKILL_STATUS);
-      for (const place of plan.places) expect(processesOf(place)).toEqual([]);
+      for (const place of plan.places) expect(processesOf([place])).toEqual([]);
       await vi.waitUntil(() => openFds() <= before, { timeout: 30_000 });
     }),
   );
@@ -129,11 +130,11 @@ describe('a cgroup’s processes', () => {
       if (places.length === 0) ctx.skip('this machine has no cgroups of version 1');
       const child = await startIn(plan, 'exec sleep 60');
       const ended = once(child, 'exit');
-      await setFrozen(places, true, { waitMs: 30_000 });
+      await freezeCgroup(places, { waitMs: 30_000 });
       child.kill('SIGTERM');
-      await setFrozen(places, true, { waitMs: 30_000 }); // again does no harm; the signal has to wait
+      await freezeCgroup(places, { waitMs: 30_000 }); // again does no harm; the signal has to wait
       expect(child.exitCode).toBeNull();
-      await setFrozen(places, false, { waitMs: 30_000 });
+      await thawCgroup(places, { waitMs: 30_000 });
       expect(await ended).toEqual([null, 'SIGTERM']);
     }),
   );

@@ -1,0 +1,95 @@
+/**
+ * Pausing: all processes of a cgroup stop running at once, and go on at once, without a signal that they could see. Version 2 has
+ * it in every cgroup (`cgroup.freeze`, Linux 5.2), version 1 as the controller freezer. cgroup-v2.rst; cgroup-v1/freezer-subsystem.rst.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { TareError } from '../error.js';
+import { keyedValue, readIfThere, writeIfThere } from './files.js';
+import type { CgroupPlace } from './types.js';
+import { untilAsked, untilEvent } from './wait.js';
+
+export interface WaitOptions {
+  /** 10 s unless told. */
+  readonly waitMs?: number;
+}
+
+/**
+ * Stops all processes of the cgroup, and waits until they have stopped. If they do not, they go on.
+ * @throws TareError `unsupported` where there is neither version 2 nor a freezer, `timeout` after `waitMs`
+ */
+export async function freezeCgroup(
+  places: readonly CgroupPlace[],
+  { waitMs = 10_000 }: WaitOptions = {},
+): Promise<void> {
+  const freezer = freezerOf(places);
+  if (!freezer) throw new TareError('unsupported', 'neither a cgroup of version 2 nor the freezer controller is there');
+  freezer.set(true);
+  if (await freezer.until(true, waitMs)) return;
+  freezer.set(false); // half of them stopped is worse than none
+  throw new TareError('timeout', 'the cgroup does not freeze: a process of it is stuck in the kernel', {
+    path: freezer.directory,
+  });
+}
+
+/** Lets them go on. Harmless where they are not frozen. @throws as `freezeCgroup` */
+export async function thawCgroup(places: readonly CgroupPlace[], { waitMs = 10_000 }: WaitOptions = {}): Promise<void> {
+  const freezer = freezerOf(places);
+  if (!freezer) throw new TareError('unsupported', 'neither a cgroup of version 2 nor the freezer controller is there');
+  freezer.set(false);
+  if (await freezer.until(false, waitMs)) return;
+  throw new TareError('timeout', 'the cgroup does not thaw: one above it is frozen', { path: freezer.directory });
+}
+
+/** Whether it was frozen itself: that one above it is frozen does not count. False where it is gone. */
+export function isFrozen(places: readonly CgroupPlace[]): boolean {
+  return freezerOf(places)?.isFrozen() ?? false;
+}
+
+/** Begins to let them go on, where they may be frozen: for who has killed them. Version 1 lets nobody die who is frozen. */
+export function startThaw(places: readonly CgroupPlace[]): void {
+  freezerOf(places)?.set(false);
+}
+
+interface Freezer {
+  readonly directory: string;
+  set(frozen: boolean): void;
+  isFrozen(): boolean;
+  /** Waits for the state. False after `waitMs`. */
+  until(frozen: boolean, waitMs: number): Promise<boolean>;
+}
+
+function freezerOf(places: readonly CgroupPlace[]): Freezer | undefined {
+  const second = places.find((place) => place.version === 2 && existsSync(join(place.directory, 'cgroup.freeze')));
+  if (second) return versionTwo(second);
+  const first = places.find((place) => place.version === 1 && place.controllers.includes('freezer'));
+  return first && versionOne(first);
+}
+
+function versionTwo(place: CgroupPlace): Freezer {
+  const { directory } = place;
+  const events = () => keyedValue(readIfThere(directory, 'cgroup.events'), 'frozen') === '1';
+  return {
+    directory,
+    set: (frozen) => void writeIfThere(directory, 'cgroup.freeze', frozen ? '1' : '0'),
+    isFrozen: () => readIfThere(directory, 'cgroup.freeze')?.trim() === '1' && events(),
+    until: (frozen, waitMs) => untilEvent(place, () => events() === frozen, waitMs),
+  };
+}
+
+function versionOne({ directory }: CgroupPlace): Freezer {
+  const state = () => readIfThere(directory, 'freezer.state')?.trim() ?? 'THAWED';
+  const set = (frozen: boolean) => void writeIfThere(directory, 'freezer.state', frozen ? 'FROZEN' : 'THAWED');
+  return {
+    directory,
+    set,
+    isFrozen: () => state() === 'FROZEN' && readIfThere(directory, 'freezer.self_freezing')?.trim() !== '0',
+    // One that met a process on its way into the kernel stays at FREEZING until it is told again.
+    until: (frozen, waitMs) =>
+      untilAsked(
+        () => state() === (frozen ? 'FROZEN' : 'THAWED'),
+        waitMs,
+        () => set(frozen),
+      ),
+  };
+}
