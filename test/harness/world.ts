@@ -3,7 +3,7 @@
  * which a system test runs commands. The leak check compares only what is in the world, so that test files run side by side
  * and a machine's own life does not disturb them. A world ends with the process that made it (its keeper reads our pipe).
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   existsSync,
@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { createInterface } from 'node:readline';
 import { packageRoot } from '../../runtime/kernel/places.js';
 
 export interface Ran {
@@ -33,6 +34,13 @@ export interface RunOptions {
   readonly cwd?: string;
   /** Killed after so long; 60 s unless told. */
   readonly timeoutMs?: number;
+}
+
+export interface WorldOptions {
+  /** The world's process 1, instead of one that reaps nobody: it writes a line, then lives until its input ends. */
+  readonly keeper?: readonly string[];
+  /** Gets each further line that the keeper writes. */
+  readonly onLine?: (line: string) => void;
 }
 
 /** What a world holds at one moment; two of them are compared. */
@@ -57,7 +65,7 @@ export interface World {
   /** dist/bin/tare with these arguments. */
   tare(args: readonly string[], options?: RunOptions): Promise<Ran>;
   /** Starts a command and leaves it running; the caller ends it. */
-  start(argv: readonly string[], options?: RunOptions): ChildProcess;
+  start(argv: readonly string[], options?: RunOptions & { readonly stdio?: StdioOptions }): ChildProcess;
   contents(): Contents;
   /** What is there now and was not at `before` (the world's beginning unless told): one line each. Waits up to 2 s for it to become empty. */
   leaks(before?: Contents): Promise<string[]>;
@@ -66,7 +74,7 @@ export interface World {
 
 const CGROUPS = '/sys/fs/cgroup';
 
-export async function makeWorld(name: string): Promise<World> {
+export async function makeWorld(name: string, worldOptions: WorldOptions = {}): Promise<World> {
   const id = `tare-test-${name}-${randomBytes(4).toString('hex')}`;
   const folder = mkdtempSync(join(tmpdir(), `${id}-`));
   for (const part of ['tmp', 'state', 'root']) mkdirSync(join(folder, part), { mode: 0o755 });
@@ -85,13 +93,12 @@ export async function makeWorld(name: string): Promise<World> {
       '--mount-proc',
       '--propagation',
       'private',
-      'sh',
-      '-c',
-      'echo ready; exec cat',
+      ...(worldOptions.keeper ?? ['sh', '-c', 'echo ready; exec cat']),
     ],
     { stdio: ['pipe', 'pipe', 'inherit'] },
   );
   await ready(keeper);
+  if (worldOptions.onLine) createInterface(keeper.stdout).on('line', worldOptions.onLine);
   const pid = firstChild(keeper.pid as number);
   const env = {
     PATH: `${join(packageRoot(), 'dist/bin')}:${process.env.PATH}`,
@@ -123,11 +130,11 @@ export async function makeWorld(name: string): Promise<World> {
   });
   const begun = contents();
 
-  const start = (argv: readonly string[], options: RunOptions = {}): ChildProcess =>
+  const start: World['start'] = (argv, options = {}) =>
     spawn('nsenter', ['-t', String(pid), '-m', '-p', '-n', '--', ...argv], {
       cwd: options.cwd ?? folder,
       env: { ...env, ...options.env },
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: options.stdio ?? ['pipe', 'pipe', 'pipe'],
     });
 
   const run = (argv: readonly string[], options: RunOptions = {}): Promise<Ran> =>

@@ -1,0 +1,8 @@
+/** The whole suite, in the order in which a runtime is best got to know. */
+
+import { exec } from './cases/exec.js';
+import { killing } from './cases/kill.js';
+import { lifecycle } from './cases/lifecycle.js';
+import type { Suite } from './suite.js';
+
+export const SUITES: readonly Suite[] = [lifecycle, killing, exec];
