@@ -5,6 +5,7 @@
 #include "report.h"
 #include "steps.h"
 #include "supervise.h"
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,6 +40,9 @@ int step_await_exec(struct call *call)
 int step_await_start(struct call *call)
 {
     int listener = fd_at(call, 0);
+    int flags = fcntl(listener, F_GETFL);
+    if (flags < 0 || fcntl(listener, F_SETFL, flags & ~O_NONBLOCK) < 0)
+        return done_by(call, "fcntl", -1);
     int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (connection < 0)
         return done_by(call, "accept4", -1);

@@ -6,16 +6,19 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { native } from '../kernel/addon.js';
+import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
 import { TareError } from '../kernel/error.js';
+import { OwnedFd } from '../kernel/fd.js';
 import { stateRoot } from '../kernel/places.js';
 import { bootId, isAlive, killProcess, openProcess, type ProcessIdentity } from '../kernel/process-identity.js';
 import { type ContainerId, containerId, OCI_VERSION, type OciState, type Status } from '../oci/index.js';
-import type { PlanRun } from '../plan/index.js';
+import { openGate, type PlanRun } from '../plan/index.js';
+import { answerCall } from './calls.js';
 import { type ExitStatus, exitStatus } from './exit-status.js';
 import { journaledProcesses, undoAll } from './journal.js';
 import { type CreateOptions, firstState, type Launched, launch } from './launch.js';
-import { prepare } from './prepare.js';
-import { StateDirectory, type StoredState } from './state-directory.js';
+import { type PrepareOptions, prepare } from './prepare.js';
+import { GATE_SOCKET, StateDirectory, type StoredState } from './state-directory.js';
 
 export class Container {
   readonly id: ContainerId;
@@ -33,15 +36,15 @@ export class Container {
    * @throws TareError `usage` for the id, `exists`, whatever `prepare` throws, `plan` when a step fails
    */
   static async create(options: CreateOptions): Promise<Container> {
-    return Container.#make(options, true);
+    return Container.#make(options, options.supervisor === 'caller' ? 'socket' : 'call');
   }
 
   /** Creates and starts it in one go, without waiting in between: cheaper. @throws as `create` and `start` do; then nothing is left */
   static async run(options: CreateOptions): Promise<Container> {
-    return Container.#make(options, false);
+    return Container.#make({ ...options, supervisor: 'stage' }, undefined);
   }
 
-  static async #make(options: CreateOptions, gate: boolean): Promise<Container> {
+  static async #make(options: CreateOptions, gate: PrepareOptions['gate']): Promise<Container> {
     const id = containerId(options.id);
     const root = options.stateRoot ?? stateRoot();
     // First, since what else of that name is there is the other container's too: its cgroup.
@@ -101,6 +104,8 @@ export class Container {
       status,
       ...((status === 'created' || status === 'running') && stored.init && { pid: stored.init.pid }),
       bundle: stored.bundle,
+      ...(stored.rootfs && { rootfs: stored.rootfs }),
+      created: stored.created,
       ...(stored.annotations && { annotations: stored.annotations }),
     };
   }
@@ -118,17 +123,30 @@ export class Container {
     const { status } = this.state();
     if (status !== 'created')
       throw new TareError('state', `the container ${this.id} is ${status}: only a created one can be started`);
-    if (!this.#owned)
+    if (this.#owned?.openGate) return this.#startOwned(this.#owned);
+    const stored = this.#directory.read();
+    if (stored.supervised !== false)
       throw new TareError('state', `the container ${this.id} waits for the process that created it to start it`);
     using _lock = await this.#directory.lock();
-    this.#owned.openGate();
-    await this.#owned.run.started;
+    using folder = new OwnedFd(native.open(this.#directory.path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const context = { directory: this.#directory, state: stored, config: this.#directory.readConfig() };
+    await openGate(folder.fd, GATE_SOCKET, {
+      steps: this.#directory.readGateSteps(),
+      onCall: (name, fd) => answerCall(context, name, fd),
+    });
+    this.#directory.write({ ...this.#directory.read(), status: 'running' });
+  }
+
+  async #startOwned({ run, openGate }: Launched): Promise<void> {
+    using _lock = await this.#directory.lock();
+    openGate?.();
+    await run.started;
     this.#directory.write({ ...this.#directory.read(), status: 'running' });
   }
 
   /** Resolves when it has ended. @throws TareError when its plan failed before the program ran */
   async wait(): Promise<ExitStatus> {
-    if (this.#owned) return exitStatus(await this.#owned.run.exited);
+    if (this.#owned && !this.#owned.left) return exitStatus(await this.#owned.run.exited);
     const stored = this.#directory.read();
     if (stored.init) await processEnd(stored.init);
     // Stage writes it down right after it has reaped the process; if stage was killed, nobody does.
@@ -165,7 +183,10 @@ export class Container {
     if (status === 'running' && !force) {
       throw new TareError('state', `the container ${this.id} is running: stop it first, or delete it with --force`);
     }
-    if (this.#owned && status === 'created') this.#owned.run.abort();
+    if (status === 'created' && !force && !this.#owned) {
+      throw new TareError('state', `the container ${this.id} is created and not stopped: delete it with --force`);
+    }
+    if (this.#owned?.openGate && status === 'created') this.#owned.run.abort();
     else if (status !== 'stopped') await this.#killAndWait(stored);
     await undoAll(this.#directory);
     await this.#owned?.run.ended;

@@ -8,14 +8,30 @@ import { TareError } from '../kernel/error.js';
 import { closeAll } from '../kernel/fd.js';
 import { bootId, identityOf } from '../kernel/process-identity.js';
 import type { ContainerId } from '../oci/index.js';
-import { CREATE, initImage, type Lane, type Plan, type PlanRun, type RunOptions, runPlan } from '../plan/index.js';
+import {
+  CREATE,
+  describeStep,
+  initImage,
+  type Lane,
+  type Plan,
+  type PlanRun,
+  type RunOptions,
+  runPlan,
+  type StepDescription,
+} from '../plan/index.js';
 import { Promised } from '../plan/promised.js';
+import { answerCall } from './calls.js';
 import { journal } from './journal.js';
 import type { Prepared, PrepareOptions } from './prepare.js';
-import type { StateDirectory, StoredState } from './state-directory.js';
+import { GATE_SOCKET, type StateDirectory, type StoredState } from './state-directory.js';
 
 export interface CreateOptions extends Omit<PrepareOptions, 'id' | 'gate'> {
   readonly id: string;
+  /**
+   * Who reaps the container and learns its exit status. `stage` (unless told): a supervisor of our own, which outlives this process. `caller`:
+   * the nearest subreaper above this process, as the contract of an OCI runtime with its manager is; anyone may then start it.
+   */
+  readonly supervisor?: 'stage' | 'caller';
   /** `/run/tare` for root, unless told. */
   readonly stateRoot?: string;
   /** The container's standard streams; this process's own unless told. Not used with a terminal. */
@@ -34,8 +50,10 @@ export interface CreateOptions extends Omit<PrepareOptions, 'id' | 'gate'> {
 /** What only the process that created a container has. */
 export interface Launched {
   readonly run: PlanRun;
-  /** Lets it start. */
-  readonly openGate: () => void;
+  /** Lets it start; not there where it is started through its socket, or has been. */
+  readonly openGate?: () => void;
+  /** Stage has ended, and left the container to the caller's subreaper. */
+  readonly left?: boolean;
 }
 
 type State = Omit<StoredState, 'formatVersion'>;
@@ -48,6 +66,7 @@ export function firstState(id: ContainerId, { bundle, cgroup }: Prepared, option
     ociVersion: bundle.config.ociVersion,
     id,
     bundle: bundle.path,
+    rootfs: bundle.rootfs,
     ...(bundle.config.annotations && { annotations: bundle.config.annotations }),
     status: 'creating',
     bootId: bootId(),
@@ -55,6 +74,7 @@ export function firstState(id: ContainerId, { bundle, cgroup }: Prepared, option
     cgroup: cgroup?.places ?? [],
     created: new Date().toISOString(),
     autoRemove: options.autoRemove ?? false,
+    supervised: options.supervisor !== 'caller',
   };
 }
 
@@ -62,54 +82,83 @@ export function firstState(id: ContainerId, { bundle, cgroup }: Prepared, option
 export async function launch(
   directory: StateDirectory,
   state: State,
-  { plan, cgroup }: Prepared,
+  { plan, cgroup, bundle }: Prepared,
   options: CreateOptions,
-  hasGate: boolean,
+  gate: PrepareOptions['gate'],
 ): Promise<Launched> {
+  directory.writeConfig(bundle.config);
   if (cgroup) journal(directory, { undo: 'cgroups', places: cgroup.places });
 
   const reached = new Promised<void>();
-  const gate = new Promised<void>();
+  const opened = new Promised<void>();
   let init: StoredState['init'];
   options.onPlan?.(plan);
   const run = startPlan(directory, plan, {
     ...options.driver,
     stdio: options.stdio,
-    onCall: async (name) => {
-      if (name !== CREATE.start) throw new TareError('plan', `nothing answers calls of "${name}" here`);
+    onCall: async (name, fd) => {
+      if (name !== CREATE.start)
+        return answerCall({ directory, state: { ...state, init }, config: bundle.config }, name, fd);
       reached.resolve();
-      await gate.promise;
+      await opened.promise;
       return undefined;
     },
     onCloned: (child) => {
       native.close(child.pidfd);
       options.onProcess?.(child.lane, child.pid);
-      init = identityOf(child.pid);
-      if (init) journal(directory, { undo: 'process', process: init });
+      const identity = identityOf(child.pid);
+      if (identity) journal(directory, { undo: 'process', process: identity });
+      if (child.lane === 'inside') init = identity;
     },
   });
   options.onProcess?.('outside', run.pid);
   const stage = identityOf(run.pid);
   if (stage) journal(directory, { undo: 'process', process: stage });
-  const goal = hasGate ? reached.promise : run.started;
-  // A program may have ended before we hear that it started.
-  const over = run.ended.then((error) => error ?? (hasGate ? endedEarly() : undefined));
-  const failure = await Promise.race([goal.then(() => undefined, lastWord), over]);
-  if (failure) throw failure;
-  directory.write({ ...state, status: hasGate ? 'created' : 'running', init, stage });
-  return { run, openGate: () => gate.resolve() };
-
-  async function lastWord(error: TareError): Promise<TareError> {
-    await run.ended;
-    return error;
+  await arrival(run, gate, reached.promise);
+  if (gate === 'socket') {
+    directory.writeGateSteps(gateSteps(plan));
+    directory.write({ ...state, status: 'created', init });
+    return { run, left: true };
   }
+  directory.write({ ...state, status: gate ? 'created' : 'running', init, stage });
+  return { run, ...(gate && { openGate: () => opened.resolve() }) };
 }
+
+/** Resolves where the plan stops: at the gate, which ends it where that is a socket, or with its program. */
+async function arrival(run: PlanRun, gate: PrepareOptions['gate'], reached: Promise<void>): Promise<void> {
+  const goal = gate === 'call' ? reached : gate === 'socket' ? run.exited.then(() => undefined) : run.started;
+  // A program may have ended before we hear that it started.
+  const over = run.ended.then((error) => error ?? (gate === 'call' ? endedEarly() : undefined));
+  const failure = await Promise.race([
+    goal.then(
+      () => undefined,
+      async (error: TareError) => {
+        await run.ended;
+        return error;
+      },
+    ),
+    over,
+  ]);
+  if (failure) throw failure;
+}
+
+/** What the steps behind the gate are: who starts the container has no plan. */
+function gateSteps(plan: Plan): Record<number, StepDescription> {
+  const steps = plan.lanes.inside ?? [];
+  const first = steps.findIndex((step) => step.kind === 'await_start');
+  return Object.fromEntries(steps.flatMap((step, i) => (i < first ? [] : [[i, describeStep(step)]])));
+}
+
+/** The sockets in the state directory: by what the plan calls them. */
+const LISTENERS = { [CREATE.listener]: 'sock', [CREATE.gate]: GATE_SOCKET } as const;
 
 function startPlan(directory: StateDirectory, plan: Prepared['plan'], options: RunOptions): PlanRun {
   const given: Record<string, number> = {};
   try {
     given[CREATE.state] = native.open(directory.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    given[CREATE.listener] = native.listenAt(given[CREATE.state] as number, 'sock');
+    for (const [slot, name] of Object.entries(LISTENERS)) {
+      if (plan.given.includes(slot)) given[slot] = native.listenAt(given[CREATE.state] as number, name);
+    }
     // The image of init stays open as long as this process; the others are ours to close.
     const images = plan.given.includes(CREATE.init) && { [CREATE.init]: initImage() };
     return runPlan(plan, { ...options, given: { ...given, ...images } });

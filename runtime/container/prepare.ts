@@ -8,7 +8,7 @@ import { type CgroupPlan, type DeviceRule, planCgroup } from '../kernel/cgroup/i
 import { TareError } from '../kernel/error.js';
 import { type Features, probeFeatures } from '../kernel/features.js';
 import type { Bundle } from '../oci/index.js';
-import { type Caller, type Compiled, compileCreate } from '../plan/index.js';
+import { type Caller, type Compiled, type CompileInput, compileCreate } from '../plan/index.js';
 import { thisCaller } from './caller.js';
 import { compileFilter } from './filter.js';
 import { withHome } from './home.js';
@@ -16,8 +16,8 @@ import { withHome } from './home.js';
 export interface PrepareOptions {
   readonly bundle: Bundle;
   readonly id: string;
-  /** Create and start are two operations: the plan waits in between. */
-  readonly gate?: boolean;
+  /** Create and start are two operations: the plan waits in between. See `CompileInput.gate`. */
+  readonly gate?: CompileInput['gate'];
   /** Runs Tare's init as process 1. */
   readonly init?: boolean;
   /** What the kernel can do; asked for unless given. A poorer value tests the fallbacks. */

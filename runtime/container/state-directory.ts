@@ -1,7 +1,8 @@
 /**
  * The truth about a container: the folder `<state root>/<id>/`, mode 0700. `state.json` is replaced by rename and carries a
  * `formatVersion`; `journal` says what to undo; `exit` is written by stage; `lock` is held while anything changes; `sock` is the
- * supervisor's.
+ * supervisor's; `config.json` is the configuration as it was carried out; `start` is the socket at which a created container waits
+ * that no supervisor holds, and `start.json` says what it does next.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +11,8 @@ import { TareError } from '../kernel/error.js';
 import { makeFolders, writeFileAtomic } from '../kernel/files.js';
 import { DirectoryLock } from '../kernel/lock.js';
 import { identityOf, type ProcessIdentity } from '../kernel/process-identity.js';
-import type { ContainerId } from '../oci/index.js';
+import type { Config, ContainerId } from '../oci/index.js';
+import type { StepDescription } from '../plan/index.js';
 
 /** state.json. */
 export interface StoredState {
@@ -18,6 +20,8 @@ export interface StoredState {
   readonly ociVersion: string;
   readonly id: ContainerId;
   readonly bundle: string;
+  /** Absolute path of the root file system. */
+  readonly rootfs?: string;
   readonly annotations?: Readonly<Record<string, string>>;
   /** As last written; whether the process is still there is looked up. */
   readonly status: 'creating' | 'created' | 'running';
@@ -32,7 +36,12 @@ export interface StoredState {
   readonly created: string;
   /** Nobody wants to know about it once it has ended and its creator is gone. */
   readonly autoRemove: boolean;
+  /** Stage watches over it; else it is its creator's subreaper's, which learns its exit status. */
+  readonly supervised?: boolean;
 }
+
+/** The name of the socket to which `start` connects. */
+export const GATE_SOCKET = 'start';
 
 const FORMAT_VERSION = 1;
 
@@ -152,6 +161,33 @@ export class StateDirectory {
 
   write(state: Omit<StoredState, 'formatVersion'>): void {
     writeFileAtomic(join(this.path, 'state.json'), `${JSON.stringify({ formatVersion: FORMAT_VERSION, ...state })}\n`);
+  }
+
+  writeConfig(config: Config): void {
+    writeFileAtomic(join(this.path, 'config.json'), JSON.stringify(config));
+  }
+
+  /** The configuration of the container, as it was carried out. @throws TareError `not-found`, `protocol` for a broken file */
+  readConfig(): Config {
+    return this.#readJson('config.json') as Config;
+  }
+
+  writeGateSteps(steps: Readonly<Record<number, StepDescription>>): void {
+    writeFileAtomic(join(this.path, 'start.json'), JSON.stringify(steps));
+  }
+
+  readGateSteps(): Record<number, StepDescription> {
+    return this.#readJson('start.json') as Record<number, StepDescription>;
+  }
+
+  #readJson(name: string): unknown {
+    const path = join(this.path, name);
+    try {
+      return JSON.parse(readFileSync(path, 'utf8'));
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT' && !this.exists) throw noContainer(this.id);
+      throw new TareError('protocol', `${path} cannot be read: ${(cause as Error).message}`, { cause, path });
+    }
   }
 
   /** What stage wrote when the container ended: the wait status, and when. undefined while it has not. */

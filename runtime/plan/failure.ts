@@ -8,15 +8,36 @@ import type { Slot, Step } from './plan.js';
 import type { Report } from './reports.js';
 import { quote, slotText, stepText } from './symbols.js';
 
+/** What an error says of a step. Plain data: it is kept where the plan is not, for a container that somebody else will start. */
+export interface StepDescription {
+  readonly field: string;
+  readonly why: string;
+  readonly kind: string;
+  /** The call, as strace shows it. */
+  readonly name: string;
+  readonly args: string;
+  /** The program that it is to become, or to find. */
+  readonly program?: { readonly argv0: string; readonly tried: readonly string[]; readonly call: string };
+}
+
+export function describeStep(step: Step): StepDescription {
+  const program = programOf(step);
+  return { kind: step.kind, field: step.field, why: step.why, ...stepText(step), ...(program && { program }) };
+}
+
 /** The error of a `failed` report. `cause` is what a call step's handler threw. */
 export function stepFailure(step: Step, report: Report, cause?: unknown): TareError {
+  return describedFailure(describeStep(step), report, cause);
+}
+
+/** The same, where only the step's description is left. */
+export function describedFailure(step: StepDescription, report: Report, cause?: unknown): TareError {
   const errno = errnoName(report.error);
-  const { name, args } = stepText(step);
-  const syscall = { name: report.name || name, args, errno };
+  const syscall = { name: report.name || step.name, args: step.args, errno };
   const code = codeOf(step, errno);
   const path = step.field === 'default' || step.field === '' ? undefined : step.field;
   const why = [path, step.why].filter(Boolean).join(': ');
-  const text = code === 'plan' ? failedCall(step, syscall) : notRun(step, code, errno);
+  const text = code === 'plan' || !step.program ? failedCall(step, syscall) : notRun(step.program, code, errno);
   const because = cause instanceof Error ? `: ${cause.message}` : '';
   return new TareError(code, `${text}${why && ` (${why})`}${because}`, { syscall, path, cause });
 }
@@ -38,25 +59,41 @@ export function answerErrno(error: unknown): number {
 /** execve(2): these say that the file is there and cannot be run. */
 const NOT_EXECUTABLE = new Set(['EACCES', 'ENOEXEC', 'EISDIR', 'ELIBBAD', 'ETXTBSY', 'EPERM', 'EINVAL']);
 
-function codeOf(step: Step, errno: string): ErrorCode {
-  if (step.kind !== 'exec' && step.kind !== 'exec_fd') return 'plan';
+function codeOf(step: StepDescription, errno: string): ErrorCode {
+  if (!step.program) return 'plan';
   if (errno === 'ENOENT' || errno === 'ENOTDIR') return 'command-not-found';
   return NOT_EXECUTABLE.has(errno) ? 'command-not-executable' : 'plan';
 }
 
 /** A kind of several system calls (mkdir_in_root) reports which of them it was. */
-function failedCall(step: Step, syscall: { name: string; args: string; errno: string }): string {
+function failedCall(step: StepDescription, syscall: { name: string; args: string; errno: string }): string {
   if (syscall.name === step.kind) return formatCall(syscall);
   return `${step.kind}(${syscall.args}): ${syscall.name}: ${syscall.errno}`;
 }
 
-function notRun(step: Step, code: ErrorCode, errno: string): string {
-  if (step.kind !== 'exec' && step.kind !== 'exec_fd') throw new TypeError(`${step.kind} runs no command`);
-  const argv0 = step.inputs.argv[0] ?? '';
+function notRun(program: NonNullable<StepDescription['program']>, code: ErrorCode, errno: string): string {
+  const { argv0, tried, call } = program;
   const problem = code === 'command-not-found' ? notFound(argv0, errno) : 'command cannot be executed';
-  const tried =
-    step.kind === 'exec' ? step.inputs.candidates.map((path) => quote(path)) : [slotText(step.inputs.fd as Slot)];
-  return `${quote(argv0)}: ${problem}: execve(${tried.join(', ')}): ${errno}`;
+  return `${quote(argv0)}: ${problem}: ${call}(${tried.join(', ')}): ${errno}`;
+}
+
+function programOf(step: Step): StepDescription['program'] {
+  switch (step.kind) {
+    case 'exec': {
+      const tried = step.inputs.candidates.map((path) => quote(path));
+      return { argv0: step.inputs.argv[0] ?? '', tried, call: 'execve' };
+    }
+    case 'exec_fd':
+      return { argv0: step.inputs.argv[0] ?? '', tried: [slotText(step.inputs.fd as Slot)], call: 'execve' };
+    case 'expect_program': {
+      const [first = ''] = step.inputs.candidates;
+      // Several candidates come of a bare name and PATH.
+      const argv0 = step.inputs.candidates.length > 1 ? first.slice(first.lastIndexOf('/') + 1) : first;
+      return { argv0, tried: step.inputs.candidates.map((path) => quote(path)), call: 'stat' };
+    }
+    default:
+      return undefined;
+  }
 }
 
 /** execve(2) says ENOENT of a file that is there, too, when its interpreter is not: of a script, or of a program for another C library. */

@@ -30,8 +30,13 @@ export interface CompileInput {
   readonly cgroup: CgroupPlan | null;
   /** The compiled seccomp filter, an array of struct sock_filter; null for none. */
   readonly filter: { readonly program: Uint8Array; readonly flags: number } | null;
-  /** Waits, before the program, for the answer to a call named start. Without, the container is created and started in one go. */
-  readonly gate?: boolean;
+  /**
+   * What the container waits for before its program starts. `call`: the answer to a call named start, by whoever runs the plan.
+   * `socket`: a connection to the given listener, by anyone; the plan ends when the container waits, and stage with it, so that the
+   * container becomes a child of the caller's subreaper, as the managers that call an OCI runtime expect. Without, the container is
+   * created and started in one go.
+   */
+  readonly gate?: 'call' | 'socket';
   /** Runs Tare's init as process 1, from the given descriptor `init`. */
   readonly init?: boolean;
   readonly caller: Caller;

@@ -6,8 +6,8 @@
 import { TareError } from '../../kernel/error.js';
 import { missingRequired } from '../../kernel/features.js';
 import { PlanBuilder } from '../builder.js';
-import type { Plan } from '../plan.js';
-import { PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS } from './abi.js';
+import type { Plan, Slot } from '../plan.js';
+import { PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG } from './abi.js';
 import { enterCgroup, makeCgroup } from './cgroup.js';
 import { type Compilation, type CompileInput, creates } from './compilation.js';
 import { makeDevices } from './devices.js';
@@ -18,7 +18,7 @@ import { maskPaths, protectPaths } from './masking.js';
 import { mountAll } from './mounts.js';
 import { checkNamespaces, cloneFlags, joinNamespaces, writeIdMaps } from './namespaces.js';
 import { raiseLoopback } from './network.js';
-import { closeDescriptors, enterDirectory, makeDirectory, startProgram } from './program.js';
+import { candidates, closeDescriptors, enterDirectory, makeDirectory, startProgram } from './program.js';
 import { attachRootfs, enterRootfs } from './rootfs.js';
 import { setSysctls } from './sysctl.js';
 import { CONSOLE, openTerminal, startSession } from './terminal.js';
@@ -33,6 +33,8 @@ export interface Compiled {
 export const CREATE = {
   /** The call step between create and start. */
   start: 'start',
+  /** Given with the gate `socket`: the listening socket to which `start` connects. */
+  gate: 'gate',
   /** The give step of the terminal's master. */
   console: CONSOLE,
   /** Given: the state directory, in which the exit status is written. */
@@ -50,8 +52,11 @@ export function compileCreate(input: CompileInput): Compiled {
   const { outside, inside } = builder;
   checkInput(compilation);
   checkNamespaces(compilation);
-  const state = builder.given(CREATE.state);
-  const listener = builder.given(CREATE.listener);
+  const leaves = input.gate === 'socket';
+  const supervisor = leaves
+    ? undefined
+    : { state: builder.given(CREATE.state), listener: builder.given(CREATE.listener) };
+  const gate = leaves ? builder.given(CREATE.gate) : undefined;
   const init = input.init ? builder.given(CREATE.init) : undefined;
 
   outside.setpgid('signals of the caller’s terminal reach the container once: by the caller, not by stage as well');
@@ -90,22 +95,45 @@ export function compileCreate(input: CompileInput): Compiled {
       { why: 'a session keyring of its own: keys have no namespace', tolerate: ['ENOSYS'] },
     );
   setLimits(compilation);
-  closeDescriptors(compilation, init);
+  closeDescriptors(compilation, [init, gate]);
   enterDirectory(compilation);
   inside
     .for('process.user.umask')
     .umask({ mask: input.bundle.config.process?.user.umask ?? 0o022 }, 'which rights new files do not get');
 
-  if (input.gate) {
+  waitForStart(compilation, gate);
+  dropRights(compilation);
+  startProgram(compilation, init);
+  if (supervisor) outside.supervise({ pid, ...supervisor }, 'forwards signals, reaps, and writes down how it ended');
+  return { plan: builder.build(), warnings: compilation.warnings };
+}
+
+/**
+ * Where creating and starting are two operations: the container is made, but for its user and its program. With a socket, stage
+ * leaves it there.
+ */
+function waitForStart({ builder, gate, config }: Compilation, listener: Slot<'fd'> | undefined): void {
+  if (gate === undefined) return;
+  const { outside, inside } = builder;
+  const { args = [], env = [] } = config.process ?? {};
+  inside
+    .for('process.args')
+    .expect_program(
+      { candidates: candidates(args[0] ?? '', env) },
+      'whoever creates it hears that its program is not there, not who starts it',
+    );
+  if (listener === undefined) {
     builder.sync('inside', 'outside', 'the container is made, but for its user and its program');
     outside.call({ name: CREATE.start, fd: 'none' }, 'created; waits for the start');
     builder.sync('outside', 'inside', 'start');
+    return;
   }
-
-  dropRights(compilation);
-  startProgram(compilation, init);
-  outside.supervise({ pid, state, listener }, 'forwards signals, reaps, and writes down how it ended');
-  return { plan: builder.build(), warnings: compilation.warnings };
+  inside.prctl(
+    { option: PR_SET_PDEATHSIG, arg2: 0, arg3: 0, arg4: 0, arg5: 0 },
+    'it lives on when stage has ended, as a child of whoever reaps for the caller',
+  );
+  builder.sync('inside', 'outside', 'the container is made, but for its user and its program: stage can go');
+  inside.await_start({ listener }, 'created; waits for the start');
 }
 
 function checkInput({ config, features }: Compilation): void {

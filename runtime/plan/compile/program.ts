@@ -39,9 +39,10 @@ export function enterDirectory({ builder, config }: Compilation): void {
  * followed the program's path, its `#!` line and its loader, which may be links through /proc/self/fd to a directory of the host
  * (as in CVE-2024-21626) or to what a masked path covers.
  */
-export function closeDescriptors({ builder }: Compilation, init: Slot<'fd'> | undefined): void {
+export function closeDescriptors({ builder }: Compilation, keep: readonly (Slot<'fd'> | undefined)[]): void {
+  const [first = 'none', second = 'none', third = 'none'] = keep.filter((slot) => slot !== undefined);
   builder.inside.close_others(
-    { first: 3, keep: init ?? 'none', second: 'none', third: 'none' },
+    { first: 3, keep: first, second, third },
     'no descriptor but the standard streams reaches the program, nor the names that lead to it (CVE-2016-9962)',
   );
 }
