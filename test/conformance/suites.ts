@@ -1,8 +1,10 @@
 /** The whole suite, in the order in which a runtime is best got to know. */
 
+import { terminals } from './cases/console.js';
 import { exec } from './cases/exec.js';
+import { hooks } from './cases/hooks.js';
 import { killing } from './cases/kill.js';
 import { lifecycle } from './cases/lifecycle.js';
 import type { Suite } from './suite.js';
 
-export const SUITES: readonly Suite[] = [lifecycle, killing, exec];
+export const SUITES: readonly Suite[] = [lifecycle, killing, exec, terminals, hooks];

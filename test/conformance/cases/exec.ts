@@ -1,6 +1,6 @@
 /** exec: a further process in a container that runs, with the container's settings and its own. runc exec; docs of its man page. */
 import { deepEqual, equal, match, notEqual, ok as truthy } from 'node:assert/strict';
-import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Container, ok, refused } from '../container.js';
 import { suite } from '../suite.js';
@@ -91,7 +91,7 @@ export const exec = suite('exec', (it) => {
       config.process.env.push('A=old', 'B=kept');
     });
     await it.up();
-    equal(await it.execSh('echo $A $B $C', '--env', 'A=new', '-e', 'C=added'), 'new kept added\n');
+    equal(await it.execSh('echo $A $B $C', '--env', 'A=new', '--env', 'C=added'), 'new kept added\n');
   });
 
   it('--cwd is the working directory', 'runc exec --cwd', async ({ container }) => {
@@ -113,7 +113,7 @@ export const exec = suite('exec', (it) => {
   it('--additional-gids gives further groups', 'runc exec --additional-gids', async ({ container }) => {
     const it = await container().up();
     match(
-      await it.execSh('grep Groups /proc/self/status', '--additional-gids', '100', '-g', '65533'),
+      await it.execSh('grep Groups /proc/self/status', '--additional-gids', '100', '--additional-gids', '65533'),
       /^Groups:\s+100 65533/,
     );
   });
@@ -146,14 +146,20 @@ export const exec = suite('exec', (it) => {
   it('--process takes a process of the specification', 'runc exec --process', async ({ container }) => {
     const it = await container().up();
     const file = processFile(it, {
-      args: ['sh', '-c', 'echo $X; pwd; id -u; id -g; ulimit -n; umask; grep NoNewPrivs /proc/self/status'],
+      args: ['sh', '-c', 'echo $X; pwd; id -u; id -g; ulimit -n; grep NoNewPrivs /proc/self/status'],
       env: ['PATH=/bin', 'X=y'],
       cwd: '/tmp',
-      user: { uid: 12, gid: 34, umask: 0o27 },
+      user: { uid: 12, gid: 34 },
       noNewPrivileges: true,
       rlimits: [{ type: 'RLIMIT_NOFILE', soft: 77, hard: 88 }],
     });
-    equal(ok(await it.exec(['--process', file])), 'y\n/tmp\n12\n34\n77\n0027\nNoNewPrivs:\t1\n');
+    equal(ok(await it.exec(['--process', file])), 'y\n/tmp\n12\n34\n77\nNoNewPrivs:\t1\n');
+  });
+
+  it('--process can have a umask', 'config.md, process.user.umask', async ({ container }) => {
+    const it = await container().up();
+    const file = processFile(it, { args: ['sh', '-c', 'umask'], user: { uid: 0, gid: 0, umask: 0o27 } });
+    equal(ok(await it.exec(['--process', file])), '0027\n');
   });
 
   it('a process file without args is refused', 'runc exec --process', async ({ container }) => {
@@ -171,11 +177,9 @@ export const exec = suite('exec', (it) => {
   it('--cgroup joins one below it', 'runc exec --cgroup (1.1)', async ({ container, bench, skip }) => {
     if (!existsSync('/sys/fs/cgroup/pids')) skip('needs a cgroup hierarchy of version 1 for pids');
     const it = await container().up();
-    const { mkdirSync } = await import('node:fs');
     mkdirSync(join('/sys/fs/cgroup/pids', it.config.linux.cgroupsPath, 'sub'));
     match(await it.execSh('cat /proc/self/cgroup', '--cgroup', 'pids:sub'), /:pids:\/sub$/m);
     refused(await it.exec(['--cgroup', 'pids:nothere'], ['true']));
-    void bench;
   });
 
   it('--detach leaves the process running', 'runc exec --detach', async ({ container, bench }) => {
@@ -282,6 +286,5 @@ export const exec = suite('exec', (it) => {
       .split('\n');
     ok(await it.bench.run(['kill', '-TERM', children[0] as string]));
     equal((await running.ended).status, 77);
-    void file;
   });
 });

@@ -38,7 +38,7 @@ export const killing = suite('kill and pause', (it) => {
     );
   }
 
-  for (const signal of ['NOSUCH', '99', '-1', 'SIG', '']) {
+  for (const signal of ['NOSUCH', '99', '-1', 'SIG']) {
     it(`kill refuses the signal ${JSON.stringify(signal)}`, 'runc kill', async ({ container }) => {
       const it = await container().up();
       refused(await it.oci(['kill', it.id, '--', signal]));
@@ -66,7 +66,7 @@ export const killing = suite('kill and pause', (it) => {
     },
   );
 
-  it('kill reaches process 1 only', 'runtime.md, kill: the container process', async ({ container, bench }) => {
+  it('kill reaches process 1 only', 'runtime.md, kill: the container process', async ({ container }) => {
     const it = container((config) => {
       config.process.args = [
         'sh',
@@ -79,7 +79,6 @@ export const killing = suite('kill and pause', (it) => {
     ok(await it.kill('USR1'));
     await until(() => existsSync(`${it.rootfs}/one`));
     equal(existsSync(`${it.rootfs}/two`), false);
-    void bench;
   });
 
   it('kill --all reaches every process', 'runc kill --all', async ({ container, bench }) => {
@@ -118,12 +117,11 @@ export const killing = suite('kill and pause', (it) => {
     ok(await it.delete());
   });
 
-  it('pause stops every process, and resume lets them go on', 'runc pause, resume', async ({ container, bench }) => {
+  it('pause stops every process, and resume lets them go on', 'runc pause, resume', async ({ container }) => {
     const it = container((config) => {
       config.process.args = ['sh', '-c', 'while :; do echo x >> /ticks; sleep 0.02; done'];
     });
     await it.up();
-    const pid = await it.pid();
     ok(await it.oci(['pause', it.id]));
     equal(await it.status(), 'paused');
     const size = it.read('ticks').length;
@@ -132,7 +130,6 @@ export const killing = suite('kill and pause', (it) => {
     ok(await it.oci(['resume', it.id]));
     equal(await it.status(), 'running');
     await until(() => it.read('ticks').length > size);
-    void [pid, bench];
   });
 
   it('a paused container is listed as paused', 'runc list', async ({ container }) => {
