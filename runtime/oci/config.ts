@@ -1,15 +1,17 @@
 /**
  * config.json of an OCI bundle: what its fields may hold. Read with `parseConfig` (validate.ts). The schemas are in the
  * order of the specification, config.md of https://github.com/opencontainers/runtime-spec; its larger parts have files of
- * their own: process.ts, linux.ts, resources.ts.
+ * their own: process.ts, linux.ts, resources.ts, seccomp.ts.
  */
 import { idMappings } from './fields.js';
 import { linuxSchema } from './linux.js';
+import { freebsdSchema, solarisSchema, vmSchema, zosSchema } from './platforms.js';
 import { processSchema } from './process.js';
-import { anything, array, flag, integer, object, optional, record, type TypeOf, text } from './schema.js';
+import { anything, array, flag, integer, mapped, object, optional, record, type TypeOf, text } from './schema.js';
 
 const mount = object({
-  destination: text,
+  // Relative ones are deprecated, and are "interpreted as relative to /".
+  destination: mapped(text, (path) => (path.startsWith('/') ? path : `/${path}`)),
   type: optional(text),
   source: optional(text),
   options: optional(array(text)),
@@ -56,11 +58,11 @@ export const configSchema = object({
   hooks: optional(hooks),
   annotations: optional(record(text)),
   linux: optional(linuxSchema),
-  solaris: optional(anything),
+  solaris: optional(solarisSchema),
   windows: optional(anything),
-  vm: optional(anything),
-  zos: optional(anything),
-  freebsd: optional(anything),
+  vm: optional(vmSchema),
+  zos: optional(zosSchema),
+  freebsd: optional(freebsdSchema),
 });
 
 export type Config = TypeOf<typeof configSchema>;

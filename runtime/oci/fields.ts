@@ -2,7 +2,7 @@
  * The kinds of value that many fields of config.json share: ids, the integers of Go's types, mappings.
  * `definitions` of https://github.com/opencontainers/runtime-spec/blob/main/schema/defs.json
  */
-import { array, integer, object, type TypeOf } from './schema.js';
+import { array, exactInteger, integer, object, type TypeOf } from './schema.js';
 
 /** Largest uid that names a user: 2^32-1 means "unchanged" to the kernel (CVE-2024-40635: it, and what is above, must never become 0). */
 export const MAX_ID = 2 ** 32 - 2;
@@ -11,9 +11,10 @@ export const id = integer(0, MAX_ID);
 export const u16 = integer(0, 2 ** 16 - 1);
 export const u32 = integer(0, 2 ** 32 - 1);
 export const i32 = integer(-(2 ** 31), 2 ** 31 - 1);
-/** 2^64 itself is what JSON.parse makes of 2^64-1. */
 export const u64 = integer(0, 2 ** 64);
 export const i64 = integer(-(2 ** 63), 2 ** 63);
+/** A bigint where a number would be rounded. */
+export const exactU64 = exactInteger(0, 2 ** 64);
 
 /** A run of ids: `size` of them, from `containerID` inside and `hostID` outside. user_namespaces(7). */
 const idMapping = object({ containerID: id, hostID: id, size: integer(1, 2 ** 32 - 1) });

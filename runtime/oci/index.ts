@@ -4,6 +4,7 @@ export { HOOK_NAMES } from './config.js';
 export type { IdMapping } from './fields.js';
 export { MAX_ID } from './fields.js';
 export { type ContainerId, containerId } from './id.js';
+export { parseJson, stringifyJson } from './json.js';
 export type {
   Device,
   IntelRdt,
@@ -15,11 +16,11 @@ export type {
   NamespaceType,
   NetDevice,
   Personality,
-  Seccomp,
   TimeOffset,
   TimeOffsets,
 } from './linux.js';
 export { MEMORY_POLICY_FLAGS, MEMORY_POLICY_MODES, NAMESPACE_TYPES, PROPAGATIONS } from './linux.js';
+export { parseNumberList } from './number-list.js';
 export type {
   Capabilities,
   CpuAffinity,
@@ -45,6 +46,17 @@ export type {
   ThrottleDevice,
   WeightDevice,
 } from './resources.js';
+export { sysctlPath } from './rules/sysctl.js';
 export type { Fault } from './schema.js';
+export type { Seccomp } from './seccomp.js';
 export { OCI_VERSION, type OciState, type Status } from './state.js';
-export { type Bundle, checkConfig, loadBundle, parseConfig, validConfig } from './validate.js';
+export {
+  type Bundle,
+  checkConfig,
+  loadBundle,
+  parseConfig,
+  parseDocument,
+  validConfig,
+  validProcess,
+  validResources,
+} from './validate.js';

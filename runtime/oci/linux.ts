@@ -1,10 +1,11 @@
 /**
  * `linux` of config.json: namespaces, devices, cgroups and what else only Linux has. config-linux.md. Rules that need more
- * than one field are in rules.ts.
+ * than one field are in rules/.
  */
-import { i64, id, idMappings, u32, u64 } from './fields.js';
+import { i64, id, idMappings, u32 } from './fields.js';
 import { resourcesSchema } from './resources.js';
-import { array, flag, integer, object, optional, record, type Schema, type TypeOf, text, word } from './schema.js';
+import { array, flag, integer, mapped, object, optional, record, type TypeOf, text, word } from './schema.js';
+import { seccompSchema } from './seccomp.js';
 
 export const NAMESPACE_TYPES = ['mount', 'pid', 'network', 'ipc', 'uts', 'user', 'cgroup', 'time'] as const;
 export type NamespaceType = (typeof NAMESPACE_TYPES)[number];
@@ -15,13 +16,13 @@ const namespace = object({ type: word(NAMESPACE_TYPES), path: optional(text) });
 const timeOffset = object({ secs: optional(i64), nanosecs: optional(integer(0, 999_999_999)) });
 const timeOffsets = object({ monotonic: optional(timeOffset), boottime: optional(timeOffset) });
 
-/** `fileMode` may carry the bits of the type too, as stat(2) has them: podman sends it so. */
+/** `fileMode` may come with the bits of the type too, as stat(2) has them: engines send it so. */
 const device = object({
   type: word(['c', 'u', 'b', 'p']),
   path: text,
   major: optional(integer(0, 2 ** 12 - 1)),
   minor: optional(integer(0, 2 ** 20 - 1)),
-  fileMode: optional(u32),
+  fileMode: optional(mapped(u32, (mode) => mode & 0o7777)),
   uid: optional(id),
   gid: optional(id),
 });
@@ -59,32 +60,9 @@ const memoryPolicy = object({
 
 export const PERSONALITY_DOMAINS = ['LINUX', 'LINUX32'] as const;
 /** The specification names no flags, so no flag is a valid one. personality(2). */
-const personality = object({ domain: word(PERSONALITY_DOMAINS), flags: optional(array(word([]))) });
-
-const seccompArg = object({
-  index: integer(0, 5),
-  value: u64 as Schema<number | bigint>,
-  valueTwo: optional(u64 as Schema<number | bigint>),
-  op: text,
-});
-
-const seccomp = object({
-  defaultAction: text,
-  defaultErrnoRet: optional(u32),
-  architectures: optional(array(text)),
-  flags: optional(array(text)),
-  listenerPath: optional(text),
-  listenerMetadata: optional(text),
-  syscalls: optional(
-    array(
-      object({
-        names: array(text),
-        action: text,
-        errnoRet: optional(u32),
-        args: optional(array(seccompArg)),
-      }),
-    ),
-  ),
+const personality = object({
+  domain: word(PERSONALITY_DOMAINS),
+  flags: optional(array(word([], 'left out: no flag is defined'))),
 });
 
 /** Those of config-linux.md, and with an r those that other runtimes take as well. Empty means that nothing is asked for. */
@@ -113,7 +91,7 @@ export const linuxSchema = object({
   intelRdt: optional(intelRdt),
   memoryPolicy: optional(memoryPolicy),
   sysctl: optional(record(text)),
-  seccomp: optional(seccomp),
+  seccomp: optional(seccompSchema),
   rootfsPropagation: optional(word(PROPAGATIONS)),
   maskedPaths: optional(array(text)),
   readonlyPaths: optional(array(text)),
@@ -130,4 +108,3 @@ export type NetDevice = TypeOf<typeof netDevice>;
 export type IntelRdt = TypeOf<typeof intelRdt>;
 export type MemoryPolicy = TypeOf<typeof memoryPolicy>;
 export type Personality = TypeOf<typeof personality>;
-export type Seccomp = TypeOf<typeof seccomp>;

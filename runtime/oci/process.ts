@@ -2,7 +2,8 @@
  * `process` of config.json: the program, who it is and what it may do. config.md#process; `exec` reads the same object from
  * its process.json.
  */
-import { i32, id, u64 } from './fields.js';
+import { RLIMITS } from '../kernel/rlimits.js';
+import { exactU64, i32, id, u64 } from './fields.js';
 import { array, defaulted, flag, integer, object, optional, type TypeOf, text, word } from './schema.js';
 
 const user = object({
@@ -12,7 +13,7 @@ const user = object({
   additionalGids: optional(array(id)),
 });
 
-const rlimit = object({ type: text, soft: u64, hard: u64 });
+const rlimit = object({ type: word(RLIMITS), soft: exactU64, hard: exactU64 });
 
 const capabilities = object({
   bounding: optional(array(text)),
@@ -22,7 +23,7 @@ const capabilities = object({
   ambient: optional(array(text)),
 });
 
-/** SCHED_ISO has a number in the kernel's header and no implementation: asking for it ends in EINVAL. */
+/** SCHED_ISO has a number in the kernel's header, and no implementation. */
 export const SCHEDULER_POLICIES = [
   'SCHED_OTHER',
   'SCHED_FIFO',
@@ -67,7 +68,7 @@ const cpuAffinity = object({ initial: optional(text), final: optional(text) });
 
 export const processSchema = object({
   terminal: optional(flag),
-  consoleSize: optional(object({ height: integer(0, 65535), width: integer(0, 65535) })),
+  consoleSize: optional(object({ height: u64, width: u64 })),
   cwd: text,
   env: optional(array(text)),
   args: optional(array(text)),

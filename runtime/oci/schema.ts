@@ -99,24 +99,39 @@ export const flag: Schema<boolean> = {
     typeof value === 'boolean' ? value : fault(faults, path, 'true or false', value, false),
 };
 
-/** An integer of a range. JSON numbers above 2^53 lose digits when parsed, so the range may only end at 2^53 or at a power of two above. */
+/** An integer of a range that doubles can hold. The end may be a power of two above 2^53: such a value is rounded. */
 export function integer(min: number, max: number): Schema<number> {
+  return mapped(exactInteger(min, max), Number);
+}
+
+/**
+ * An integer of a range, with all its digits: a bigint where a number could not have them. An end above 2^53 is written as
+ * the power of two beyond it, which is also what JSON.parse makes of the largest values.
+ */
+export function exactInteger(min: number, max: number): Schema<number | bigint> {
   return {
     read(value, path, faults) {
-      if (typeof value !== 'number' || !Number.isInteger(value)) return fault(faults, path, 'an integer', value, 0);
-      if (value < min || value > max) faults.push({ path, message: `must be from ${min} to ${max}, not ${value}` });
+      const whole = typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value));
+      if (!whole) return fault(faults, path, 'an integer', value, 0);
+      const above = typeof value === 'bigint' && !Number.isSafeInteger(max) ? value >= BigInt(max) : value > max;
+      if (value < min || above) faults.push({ path, message: `must be from ${min} to ${max}, not ${value}` });
       return value;
     },
   };
 }
 
-/** One of a closed list of words. */
-export function word<const W extends string>(words: readonly W[]): Schema<W> {
+/** What is read is another thing than what stands there. */
+export function mapped<T, U>(schema: Schema<T>, change: (value: T) => U): Schema<U> {
+  return { read: (value, path, faults) => change(schema.read(value, path, faults)) };
+}
+
+/** One of a closed list of words; `kind` says what they are where they are too many to name. */
+export function word<const W extends string>(words: readonly W[], kind?: string): Schema<W> {
   return {
     read(value, path, faults) {
       const found = words.find((w) => w === value);
       if (found !== undefined) return found;
-      const wanted = words.length === 0 ? 'left out' : `one of ${words.filter((w) => w !== '').join(', ')}`;
+      const wanted = kind ?? `one of ${words.filter((w) => w !== '').join(', ')}`;
       return fault(faults, path, wanted, value, words[0] as W);
     },
   };
@@ -131,7 +146,7 @@ function fault<T>(faults: Fault[], path: string, wanted: string, value: unknown,
 }
 
 function show(value: unknown): string {
-  const json = JSON.stringify(value) ?? String(value);
+  const json = typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? String(value));
   return json.length > 60 ? `${json.slice(0, 60)}…` : json;
 }
 

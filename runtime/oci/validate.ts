@@ -7,7 +7,14 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { TareError } from '../kernel/error.js';
 import { OPEN_UNTRUSTED, readRegular } from '../kernel/read-regular.js';
 import { type Config, configSchema } from './config.js';
-import { rulesBetweenFields } from './rules.js';
+import { parseJson } from './json.js';
+import type { Linux } from './linux.js';
+import { type Process, processSchema } from './process.js';
+import { type Resources, resourcesSchema } from './resources.js';
+import { rulesBetweenFields } from './rules/index.js';
+import { idsNotMapped } from './rules/mappings.js';
+import { processFaults } from './rules/process.js';
+import { resourcesFaults } from './rules/resources.js';
 import type { Fault } from './schema.js';
 import { unsupported } from './unsupported.js';
 
@@ -32,26 +39,57 @@ export function loadBundle(folder: string): Bundle {
 
 /** @throws TareError `config` or `unsupported`; `file` is named in the sentence */
 export function parseConfig(json: string, file = 'config.json'): Config {
+  return validConfig(parseDocument(json, file), file);
+}
+
+/** @throws TareError `config` */
+export function parseDocument(json: string, file: string): unknown {
   let value: unknown;
   try {
-    value = JSON.parse(json);
+    value = parseJson(json);
   } catch (cause) {
     throw new TareError('config', `${file} is not valid JSON: ${(cause as Error).message}`, { cause });
   }
-  return validConfig(value, file);
+  return value;
 }
 
 /** As `parseConfig`, for a value that is there already. */
 export function validConfig(value: unknown, file = 'config.json'): Config {
   const { config, faults, refused } = checkConfig(value);
-  const [first, ...others] = faults.length > 0 ? faults : refused;
-  if (first === undefined) return config;
+  throwFirst('config', faults, file);
+  throwFirst('unsupported', refused, file);
+  return config;
+}
+
+/**
+ * The process of `exec`: a document that holds what `process` of config.json does. What it must fit to is in `linux`.
+ * @throws TareError `config`
+ */
+export function validProcess(value: unknown, linux: Linux | undefined, file = 'process.json'): Process {
+  const faults: Fault[] = [];
+  const process = processSchema.read(value, '', faults);
+  if (faults.length === 0) faults.push(...processFaults(process, ''));
+  if (faults.length === 0) faults.push(...idsNotMapped(process, linux, ''));
+  throwFirst('config', faults, file);
+  return process;
+}
+
+/**
+ * The limits of `update`: a document that holds what `linux.resources` of config.json does.
+ * @throws TareError `config`
+ */
+export function validResources(value: unknown, file = 'resources.json'): Resources {
+  const faults: Fault[] = [];
+  const resources = resourcesSchema.read(value, '', faults);
+  if (faults.length === 0) faults.push(...resourcesFaults(resources, ''));
+  throwFirst('config', faults, file);
+  return resources;
+}
+
+function throwFirst(code: 'config' | 'unsupported', [first, ...others]: readonly Fault[], file: string): void {
+  if (first === undefined) return;
   const more = others.length === 0 ? '' : ` (and ${others.length} more ${others.length === 1 ? 'fault' : 'faults'})`;
-  throw new TareError(
-    faults.length > 0 ? 'config' : 'unsupported',
-    `${file}: ${first.path || 'the document'} ${first.message}${more}`,
-    { path: first.path },
-  );
+  throw new TareError(code, `${file}: ${first.path || 'the document'} ${first.message}${more}`, { path: first.path });
 }
 
 /** All faults, and all things asked for that this version cannot do. The config is to be used only when both are empty. */
@@ -67,11 +105,18 @@ export function checkConfig(value: unknown): { config: Config; faults: Fault[]; 
   return { config, faults: rulesBetweenFields(config), refused: unsupported(config) };
 }
 
-/** All 1.x versions are compatible: "minor versions only add". */
+/**
+ * All 1.x versions are compatible: "minor versions only add". Drafts before 1.0 are taken at their word: their bundles are
+ * still about, with fields that mostly are today's; those that are not are refused by their types.
+ */
 function versionFault(version: string): Fault[] {
-  if (/^1\.\d+\.\d+(?:[-+][0-9A-Za-z.+-]*)?$/.test(version)) return [];
+  if (SEMVER.test(version) && Number(version.split('.')[0]) <= 1) return [];
   return [{ path: 'ociVersion', message: `must be a version 1.x.y, not ${JSON.stringify(version)}` }];
 }
+
+/** https://semver.org/spec/v2.0.0.html: containerd and Podman send such as 1.0.2-dev and 1.1.0+dev. */
+const SEMVER =
+  /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$/;
 
 /** Thousands of mounts fit in; what is larger was not meant to be read whole. */
 const MAX_CONFIG = 16 * 2 ** 20;

@@ -39,19 +39,22 @@ function error(act: () => unknown): TareError {
 }
 
 describe('a config.json', () => {
-  it.each(['1.0.0', '1.0.2-dev', '1.1.0', '1.2.1', '1.3.0-rc.1', '1.99.0+build'])(
+  it.each(['1.0.0', '1.0.2-dev', '1.1.0+dev', '1.2.1', '1.3.0', '1.3.0-rc.1+dev', '1.99.0+build', '0.5.0-dev'])(
     'of version %s is accepted',
     (version) => {
       expect(checkConfig({ ...minimal(), ociVersion: version })).toMatchObject({ faults: [], refused: [] });
     },
   );
 
-  it.each(['0.9.0', '2.0.0', '1', '1.0', 'v1.0.0', '1.0.0\n', ''])('of version %j is refused', (version) => {
-    expect(error(() => parseConfig(JSON.stringify({ ...minimal(), ociVersion: version })))).toMatchObject({
-      code: 'config',
-      path: 'ociVersion',
-    });
-  });
+  it.each(['2.0.0', '10.0.0', '1', '1.0', '1.0.0.0', '01.0.0', 'v1.0.0', '1.0.0-', '1.0.0 ', '1.0.0\n', ''])(
+    'of version %j is refused',
+    (version) => {
+      expect(error(() => parseConfig(JSON.stringify({ ...minimal(), ociVersion: version })))).toMatchObject({
+        code: 'config',
+        path: 'ociVersion',
+      });
+    },
+  );
 
   it('may have fields that nobody knows, and null for what is not there', () => {
     const config = parseConfig(JSON.stringify({ ...minimal(), somethingNew: { a: 1 }, mounts: null, hooks: null }));
@@ -74,7 +77,6 @@ describe('a config.json', () => {
     ['process.oomScoreAdj', 1001, 'process.oomScoreAdj must be from -1000 to 1000'],
     ['root', 'rootfs', 'root must be an object'],
     ['root.path', undefined, 'root.path is missing'],
-    ['mounts', [{ destination: 'tmp' }], 'mounts[0].destination must be an absolute path'],
     ['mounts', [{ type: 'proc' }], 'mounts[0].destination is missing'],
     [
       'mounts',
@@ -119,22 +121,14 @@ describe('a config.json', () => {
     expect(error(() => parseConfig(JSON.stringify(config))).message).toContain('hostname needs a uts namespace');
   });
 
-  it.each<[string, unknown, string]>([
-    ['process.apparmorProfile', 'docker-default', 'an AppArmor profile'],
-    ['process.selinuxLabel', 'system_u:system_r:svirt_lxc_net_t', 'an SELinux label'],
-    ['linux.intelRdt', { closID: 'x' }, 'cache and bandwidth allocation (resctrl)'],
-    ['linux.personality', { domain: 'LINUX32' }, 'an execution domain'],
-    ['linux.timeOffsets', { monotonic: { secs: 1 } }, 'clock offsets'],
-    ['hooks', { prestart: [{ path: '/bin/true' }] }, 'hooks'],
-    ['linux.resources', { hugepageLimits: [{ pageSize: '2MB', limit: 1 }] }, 'huge page limits'],
-  ])('that asks for %s is refused by name', (path, value, what) => {
-    const thrown = error(() => parseConfig(JSON.stringify(withField(path, value))));
-    expect(thrown.code).toBe('unsupported');
-    expect(thrown.message).toContain(`${what}, which this version of Tare cannot do yet`);
-    expect(thrown.path).toContain(path.split('.')[0]);
+  it('for another platform is refused by name', () => {
+    const config = { ...minimal(), linux: undefined, zos: { namespaces: [{ type: 'pid' }] } };
+    const thrown = error(() => parseConfig(JSON.stringify(config)));
+    expect(thrown).toMatchObject({ code: 'unsupported', path: 'zos' });
+    expect(thrown.message).toContain('asks for a container for zos, which this version of Tare cannot do yet');
   });
 
-  it('that asks for nothing of these, with empty values, is fine', () => {
+  it('that asks for nothing, with empty values, is fine', () => {
     const config = {
       ...minimal(),
       hooks: { prestart: [] },

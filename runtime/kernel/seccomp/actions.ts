@@ -27,6 +27,9 @@ const ACTIONS: Readonly<Record<string, number>> = {
   SCMP_ACT_NOTIFY: RET.USER_NOTIF,
 };
 
+/** As the specification names them. */
+export const ACTION_NAMES: readonly string[] = Object.keys(ACTIONS);
+
 export const EPERM = 1;
 export const ENOSYS = 38;
 /** MAX_ERRNO: the kernel cuts larger ones down to it. */

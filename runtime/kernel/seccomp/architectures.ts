@@ -33,6 +33,9 @@ const WITHOUT_TABLE = new Set(
     .map((name) => `SCMP_ARCH_${name}`),
 );
 
+/** As the specification names them. */
+export const ARCHITECTURE_NAMES: readonly string[] = [...Object.keys(OCI_NAMES), ...WITHOUT_TABLE];
+
 /**
  * The architecture of an OCI name; null for one that no machine Tare runs on answers.
  *

@@ -1,8 +1,9 @@
 /**
  * The face of the seccomp compiler: profiles in, classic BPF out, and the ways to look at the result.
  */
-export { describeReturn, RET } from './actions.js';
+export { ACTION_NAMES, describeReturn, RET } from './actions.js';
 export {
+  ARCHITECTURE_NAMES,
   type Architecture,
   AUDIT_ARCH,
   nativeArchitecture,
@@ -15,4 +16,4 @@ export { type CompiledFilter, compileSeccomp } from './compile.js';
 export { type DefaultProfileOptions, defaultFilter, defaultProfile } from './default-profile.js';
 export { disassemble } from './disassemble.js';
 export { checkProgram, interpret, type SeccompData } from './interpret.js';
-export type { SeccompProfile, SyscallArg, SyscallRule } from './profile.js';
+export { FLAG_NAMES, OPERATOR_NAMES, type SeccompProfile, type SyscallArg, type SyscallRule } from './profile.js';

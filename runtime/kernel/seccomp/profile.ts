@@ -42,7 +42,8 @@ export interface SyscallArg {
   readonly op: string;
 }
 
-export type Operator = 'EQ' | 'NE' | 'LT' | 'LE' | 'GE' | 'GT' | 'MASKED_EQ';
+const OPERATORS = ['EQ', 'NE', 'LT', 'LE', 'GE', 'GT', 'MASKED_EQ'] as const;
+export type Operator = (typeof OPERATORS)[number];
 
 export interface Condition {
   readonly index: number;
@@ -81,6 +82,10 @@ const FLAGS: Readonly<Record<string, number>> = {
   SECCOMP_FILTER_FLAG_SPEC_ALLOW: 4,
   SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: 32,
 };
+/** As the specification names them. */
+export const OPERATOR_NAMES: readonly string[] = OPERATORS.map((operator) => `SCMP_CMP_${operator}`);
+export const FLAG_NAMES: readonly string[] = Object.keys(FLAGS);
+
 const NEW_LISTENER = 8;
 const TSYNC_ESRCH = 16;
 
@@ -139,7 +144,7 @@ function resolveArg(arg: SyscallArg, path: string): Condition {
   if (!Number.isInteger(arg.index) || arg.index < 0 || arg.index > 5) {
     throw new TareError('config', `${path}.index: a system call has arguments 0 to 5`, { path: `${path}.index` });
   }
-  const op = /^SCMP_CMP_(EQ|NE|LT|LE|GE|GT|MASKED_EQ)$/.exec(arg.op)?.[1] as Operator | undefined;
+  const op = OPERATORS[OPERATOR_NAMES.indexOf(arg.op)];
   if (!op) {
     throw new TareError('config', `${path}.op: there is no operator ${JSON.stringify(arg.op)}`, { path: `${path}.op` });
   }

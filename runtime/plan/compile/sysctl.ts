@@ -1,9 +1,9 @@
 /**
  * Kernel parameters of the container's own namespaces, written through a proc of our own making that is attached nowhere
  * yet: the image cannot have put a fake one there, nor a link in the way (CVE-2019-16884, CVE-2025-52881). sysctl(8).
+ * Which parameters a container may set is a rule of config.json: oci/rules/sysctl.ts.
  */
-import { TareError } from '../../kernel/error.js';
-import type { NamespaceType } from '../../oci/index.js';
+import { sysctlPath } from '../../oci/index.js';
 import {
   O_CLOEXEC,
   O_WRONLY,
@@ -13,19 +13,8 @@ import {
   RESOLVE_NO_SYMLINKS,
   RESOLVE_NO_XDEV,
 } from './abi.js';
-import { type Compilation, has } from './compilation.js';
+import type { Compilation } from './compilation.js';
 import { newFileSystem } from './mounts.js';
-
-/** What a namespace confines; anything else is a setting of the whole machine. */
-const CONFINED: readonly [prefix: string, namespace: NamespaceType][] = [
-  ['net/', 'network'],
-  ['fs/mqueue/', 'ipc'],
-  ['kernel/msg', 'ipc'],
-  ['kernel/sem', 'ipc'],
-  ['kernel/shm', 'ipc'],
-  ['kernel/domainname', 'uts'],
-  ['user/', 'user'],
-];
 
 export function setSysctls(compilation: Compilation): void {
   const entries = Object.entries(compilation.config.linux?.sysctl ?? {});
@@ -34,8 +23,7 @@ export function setSysctls(compilation: Compilation): void {
   const proc = newFileSystem(inside, 'proc', { attributes: 0, why: 'a proc of our own, for writing parameters' });
   inside.expect_fs({ fd: proc, magic: PROC_SUPER_MAGIC }, 'it surely is proc');
   for (const [name, value] of entries) {
-    const path = pathOf(name);
-    check(compilation, name, path);
+    const path = sysctlPath(name);
     const lane = compilation.builder.inside.for(`linux.sysctl[${JSON.stringify(name)}]`);
     const fd = lane.openat2(
       {
@@ -51,23 +39,4 @@ export function setSysctls(compilation: Compilation): void {
     lane.close({ fd }, 'written');
   }
   inside.close({ fd: proc }, 'it was never attached anywhere');
-}
-
-/** `net.ipv4.ip_forward` and `net/ipv4/ip_forward` are the same; with a slash first, dots belong to names (sysctl.d(5)). */
-function pathOf(name: string): string {
-  const slash = name.indexOf('/');
-  const dot = name.indexOf('.');
-  return slash >= 0 && (dot < 0 || slash < dot) ? name : name.replace(/[./]/g, (c) => (c === '.' ? '/' : '.'));
-}
-
-function check(compilation: Compilation, name: string, path: string): void {
-  const at = `linux.sysctl[${JSON.stringify(name)}]`;
-  const refuse = (why: string): never => {
-    throw new TareError('config', `config.json: ${at} ${why}`, { path: at });
-  };
-  if (path.split('/').some((part) => part === '' || part === '..' || part === '.'))
-    refuse('is not the name of a parameter');
-  const namespace = CONFINED.find(([prefix]) => path.startsWith(prefix))?.[1];
-  if (namespace === undefined) refuse('is a setting of the whole machine, not of a namespace');
-  else if (!has(compilation, namespace)) refuse(`needs a ${namespace} namespace of the container’s own`);
 }
