@@ -5,7 +5,7 @@
 
 import type { CgroupPlan } from '../../kernel/cgroup/index.js';
 import type { Features } from '../../kernel/features.js';
-import type { Bundle, Config, NamespaceType } from '../../oci/index.js';
+import type { Bundle, Config, NamespaceType, Process } from '../../oci/index.js';
 import type { PlanBuilder } from '../builder.js';
 
 /** Who makes the container, as far as it decides what can be given away. */
@@ -39,11 +39,19 @@ export interface CompileInput {
   readonly gate?: 'call' | 'socket';
   /** Runs Tare's init as process 1, from the given descriptor `init`. */
   readonly init?: boolean;
+  /** How many descriptors of the caller, from 3 on, the program gets as well. They are given under `preservedFd(i)`. */
+  readonly preserveFds?: number;
+  /** The root is moved and entered by chroot(2), where pivot_root(2) cannot leave an initramfs. */
+  readonly noPivot?: boolean;
+  /** The session keyring of the caller is kept. */
+  readonly noNewKeyring?: boolean;
   readonly caller: Caller;
 }
 
 export interface Compilation extends CompileInput {
   readonly config: Config;
+  /** The program that `inside` becomes, and its rights: the one of config.json, or what `exec` was given. */
+  readonly process: Process;
   readonly builder: PlanBuilder;
   /** Sentences for the caller: something was asked for and is done in part. */
   readonly warnings: string[];

@@ -5,21 +5,32 @@
  */
 import { TareError } from '../../kernel/error.js';
 import { missingRequired } from '../../kernel/features.js';
+import type { Process } from '../../oci/index.js';
 import { PlanBuilder } from '../builder.js';
 import type { Plan, Slot } from '../plan.js';
-import { PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG } from './abi.js';
+import { PR_SET_DUMPABLE, PR_SET_PDEATHSIG } from './abi.js';
 import { enterCgroup, makeCgroup } from './cgroup.js';
 import { type Compilation, type CompileInput, creates } from './compilation.js';
 import { makeDevices } from './devices.js';
 import { setNames } from './host-name.js';
-import { becomeUser } from './identity.js';
+import { joinKeyring } from './keyring.js';
 import { setLimits, setOomScore } from './limits.js';
 import { maskPaths, protectPaths } from './masking.js';
 import { mountAll } from './mounts.js';
 import { checkNamespaces, cloneFlags, joinNamespaces, writeIdMaps } from './namespaces.js';
 import { raiseLoopback } from './network.js';
-import { candidates, closeDescriptors, enterDirectory, makeDirectory, startProgram } from './program.js';
+import {
+  candidates,
+  closeDescriptors,
+  enterDirectory,
+  makeDirectory,
+  passDescriptors,
+  preservedFd,
+  startProgram,
+} from './program.js';
+import { dropRights, SECCOMP_LISTENER } from './rights.js';
 import { attachRootfs, enterRootfs } from './rootfs.js';
+import { resetAffinity, setScheduling } from './scheduling.js';
 import { setSysctls } from './sysctl.js';
 import { CONSOLE, openTerminal, startSession } from './terminal.js';
 
@@ -35,6 +46,8 @@ export const CREATE = {
   start: 'start',
   /** Given with the gate `socket`: the listening socket to which `start` connects. */
   gate: 'gate',
+  /** The call step that hands over the seccomp listener, after the gate. */
+  seccompListener: SECCOMP_LISTENER,
   /** The give step of the terminal's master. */
   console: CONSOLE,
   /** Given: the state directory, in which the exit status is written. */
@@ -48,9 +61,9 @@ export const CREATE = {
 /** @throws TareError `config` or `unsupported` for what the bundle asks and cannot be had */
 export function compileCreate(input: CompileInput): Compiled {
   const builder = new PlanBuilder();
-  const compilation: Compilation = { ...input, config: input.bundle.config, builder, warnings: [] };
+  const { config } = input.bundle;
+  const compilation: Compilation = { ...input, config, process: processOf(input), builder, warnings: [] };
   const { outside, inside } = builder;
-  checkInput(compilation);
   checkNamespaces(compilation);
   const leaves = input.gate === 'socket';
   const supervisor = leaves
@@ -58,6 +71,7 @@ export function compileCreate(input: CompileInput): Compiled {
     : { state: builder.given(CREATE.state), listener: builder.given(CREATE.listener) };
   const gate = leaves ? builder.given(CREATE.gate) : undefined;
   const init = input.init ? builder.given(CREATE.init) : undefined;
+  const preserved = Array.from({ length: input.preserveFds ?? 0 }, (_, i) => builder.given(preservedFd(i)));
 
   outside.setpgid('signals of the caller’s terminal reach the container once: by the caller, not by stage as well');
   const entrance = makeCgroup(compilation);
@@ -74,6 +88,7 @@ export function compileCreate(input: CompileInput): Compiled {
   waitForOutside(compilation);
 
   enterCgroup(compilation, entrance);
+  resetAffinity(compilation);
   joinNamespaces(compilation);
   setNames(compilation);
   raiseLoopback(compilation);
@@ -88,18 +103,15 @@ export function compileCreate(input: CompileInput): Compiled {
   enterRootfs(compilation, rootfs);
 
   startSession(compilation, terminal);
-  inside
-    .for('linux')
-    .keyctl_join(
-      { name: `_ses.${input.id}` },
-      { why: 'a session keyring of its own: keys have no namespace', tolerate: ['ENOSYS'] },
-    );
+  joinKeyring(compilation);
+  setScheduling(compilation);
   setLimits(compilation);
+  passDescriptors(compilation, preserved);
   closeDescriptors(compilation, [init, gate]);
   enterDirectory(compilation);
   inside
     .for('process.user.umask')
-    .umask({ mask: input.bundle.config.process?.user.umask ?? 0o022 }, 'which rights new files do not get');
+    .umask({ mask: compilation.process.user.umask ?? 0o022 }, 'which rights new files do not get');
 
   waitForStart(compilation, gate);
   dropRights(compilation);
@@ -112,10 +124,10 @@ export function compileCreate(input: CompileInput): Compiled {
  * Where creating and starting are two operations: the container is made, but for its user and its program. With a socket, stage
  * leaves it there.
  */
-function waitForStart({ builder, gate, config }: Compilation, listener: Slot<'fd'> | undefined): void {
+function waitForStart({ builder, gate, process }: Compilation, listener: Slot<'fd'> | undefined): void {
   if (gate === undefined) return;
   const { outside, inside } = builder;
-  const { args = [], env = [] } = config.process ?? {};
+  const { args = [], env = [] } = process;
   inside
     .for('process.args')
     .expect_program(
@@ -136,12 +148,15 @@ function waitForStart({ builder, gate, config }: Compilation, listener: Slot<'fd
   inside.await_start({ listener }, 'created; waits for the start');
 }
 
-function checkInput({ config, features }: Compilation): void {
-  if (config.process === undefined) {
+/** The program, once nothing stands against running it here. */
+function processOf({ bundle, features }: CompileInput): Process {
+  const { process } = bundle.config;
+  if (process === undefined) {
     throw new TareError('config', 'config.json: process is missing: there is nothing to run', { path: 'process' });
   }
   const missing = missingRequired(features);
   if (missing.length > 0) throw new TareError('unsupported', missing.join('; '));
+  return process;
 }
 
 /**
@@ -149,9 +164,9 @@ function checkInput({ config, features }: Compilation): void {
  * dumpable until then, else only root could write there; stage makes every other process non-dumpable as it is born.
  */
 function waitForOutside(compilation: Compilation): void {
-  const { builder, config } = compilation;
+  const { builder, process } = compilation;
   const mapped = creates(compilation, 'user');
-  if (!mapped && config.process?.oomScoreAdj === undefined) return;
+  if (!mapped && process.oomScoreAdj === undefined) return;
   builder.sync('outside', 'inside', 'what only the outside may write is written');
   if (!mapped) return;
   const inside = builder.inside.for('linux.uidMappings');
@@ -164,30 +179,4 @@ function waitForOutside(compilation: Compilation): void {
     { real: 0, effective: 0, saved: 0 },
     'user 0 of the new user namespace, which owns its other namespaces',
   );
-}
-
-/**
- * The user, its capabilities and the system call filter, last. Loading a filter needs CAP_SYS_ADMIN unless no_new_privs is
- * set (seccomp(2)), so without it the filter comes before the capabilities go, and must let these calls through.
- */
-function dropRights(compilation: Compilation): void {
-  const { builder, config, filter } = compilation;
-  const noNewPrivileges = config.process?.noNewPrivileges ?? false;
-  const loadFilter = () => {
-    if (filter === null) return;
-    builder.inside
-      .for('linux.seccomp')
-      .seccomp({ flags: filter.flags, filter: filter.program }, 'system calls are filtered from here on');
-  };
-  if (!noNewPrivileges) loadFilter();
-  becomeUser(compilation);
-  if (noNewPrivileges) {
-    builder.inside
-      .for('process.noNewPrivileges')
-      .prctl(
-        { option: PR_SET_NO_NEW_PRIVS, arg2: 1, arg3: 0, arg4: 0, arg5: 0 },
-        'no program that it starts gets more rights than it has',
-      );
-    loadFilter();
-  }
 }

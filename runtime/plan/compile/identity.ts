@@ -6,12 +6,11 @@
 import { CAPABILITIES, capabilityNames } from '../../kernel/capabilities.js';
 import type { Capabilities } from '../../oci/index.js';
 import { PR_SET_KEEPCAPS } from './abi.js';
-import { type Compilation, creates } from './compilation.js';
+import { type Compilation, has } from './compilation.js';
 
 export function becomeUser(compilation: Compilation): void {
-  const { builder, config, caller } = compilation;
-  const { user, capabilities } = config.process ?? {};
-  if (user === undefined) return;
+  const { builder, process, caller } = compilation;
+  const { user, capabilities } = process;
   const sets = capabilitySets(compilation, capabilities ?? {});
   const caps = builder.inside.for('process.capabilities');
   const inside = builder.inside.for('process.user');
@@ -39,6 +38,18 @@ export function becomeUser(compilation: Compilation): void {
   caps.cap_ambient({ raise: sets.ambient }, 'those that survive the start of a program without file capabilities');
 }
 
+/**
+ * A program of another user could not open /dev/stdout anew, as long as the pipes belong to who made them. Before the filter and the change
+ * of user, which would forbid it.
+ */
+export function ownStdio({ builder, process }: Compilation): void {
+  const { uid } = process.user;
+  if (uid === 0) return;
+  builder.inside
+    .for('process.user.uid')
+    .own_stdio({ uid }, 'pipes and files on 0, 1 and 2 are its own: it may open /dev/stdout');
+}
+
 interface Masks {
   readonly bounding: bigint;
   readonly effective: bigint;
@@ -49,8 +60,8 @@ interface Masks {
 
 /** The masks, without what the kernel would not grant: each thing left out is a warning, as config.md wants. */
 function capabilitySets(compilation: Compilation, capabilities: Capabilities): Masks {
-  // A new user namespace begins with all capabilities; otherwise nobody gives what they do not have.
-  const available = creates(compilation, 'user') ? compilation.caller.allCapabilities : compilation.caller.capabilities;
+  // Whoever makes or enters a user namespace has all capabilities in it; otherwise nobody gives what they do not have.
+  const available = has(compilation, 'user') ? compilation.caller.allCapabilities : compilation.caller.capabilities;
   const mask = (set: keyof Capabilities, within: bigint, why: string): bigint => {
     const asked = (capabilities[set] ?? []).reduce((all, name) => all | bitOf(compilation, set, name), 0n);
     const missing = capabilityNames(asked & ~within);

@@ -5,8 +5,8 @@ import type { Slot } from '../plan.js';
 import type { Compilation } from './compilation.js';
 import { writeProc } from './namespaces.js';
 
-export function setLimits({ builder, config, caller, warnings }: Compilation): void {
-  config.process?.rlimits?.forEach((limit, i) => {
+export function setLimits({ builder, process, caller, warnings }: Compilation): void {
+  process.rlimits?.forEach((limit, i) => {
     const field = `process.rlimits[${i}]`;
     const resource = (RLIMITS as readonly string[]).indexOf(limit.type);
     if (resource < 0) {
@@ -31,9 +31,9 @@ export function setLimits({ builder, config, caller, warnings }: Compilation): v
   });
 }
 
-/** Outside: the process cannot write it itself once it is not dumpable. */
-export function setOomScore({ builder, config }: Compilation, pid: Slot<'pid'>): void {
-  const score = config.process?.oomScoreAdj;
+/** Outside: the process cannot write it itself once it is not dumpable. What `exec` starts has the container's, unless told. */
+export function setOomScore({ builder, config, process }: Compilation, pid: Slot<'pid'>): void {
+  const score = process.oomScoreAdj ?? config.process?.oomScoreAdj;
   if (score === undefined) return;
   writeProc(
     builder.outside.for('process.oomScoreAdj'),

@@ -11,8 +11,8 @@ import type { Compilation } from './compilation.js';
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** The working directory is made when the root file system has none, as images expect. */
-export function makeDirectory({ builder, config }: Compilation, rootfs: Slot<'fd'>): void {
-  const cwd = posix.normalize(config.process?.cwd ?? '/');
+export function makeDirectory({ builder, process }: Compilation, rootfs: Slot<'fd'>): void {
+  const cwd = posix.normalize(process.cwd);
   if (cwd === '/') return;
   const inside = builder.inside.for('process.cwd');
   const fd = inside.mkdir_in_root(
@@ -22,9 +22,9 @@ export function makeDirectory({ builder, config }: Compilation, rootfs: Slot<'fd
   inside.close({ fd }, { why: 'it exists' });
 }
 
-export function enterDirectory({ builder, config }: Compilation): void {
+export function enterDirectory({ builder, process }: Compilation): void {
   const inside = builder.inside.for('process.cwd');
-  const cwd = config.process?.cwd ?? '/';
+  const { cwd } = process;
   const fd = inside.openat2(
     { dir: 'cwd', path: cwd, flags: O_PATH | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve: RESOLVE_NO_MAGICLINKS },
     { as: 'directory to start in', why: 'where the program starts; /proc/self/fd/N would lead out (CVE-2024-21626)' },
@@ -34,21 +34,43 @@ export function enterDirectory({ builder, config }: Compilation): void {
   inside.close({ fd }, 'the program’s name is resolved next');
 }
 
+const PRESERVED = 'preserved ';
+
+/** The name under which the i-th descriptor that the program is to get is given; it has number 3 + i before and after. */
+export function preservedFd(i: number): string {
+  return `${PRESERVED}${i}`;
+}
+
+/** The number of a descriptor that is given under such a name; undefined for another name. */
+export function preservedNumber(name: string): number | undefined {
+  return name.startsWith(PRESERVED) ? 3 + Number(name.slice(PRESERVED.length)) : undefined;
+}
+
+/** The caller's descriptors that the program gets, as numbers from 3 on. */
+export function passDescriptors({ builder }: Compilation, preserved: readonly Slot<'fd'>[]): void {
+  preserved.forEach((fd, i) => {
+    builder.inside.dup2({ fd, number: 3 + i }, 'passed on, because the caller asks for it');
+  });
+}
+
 /**
  * Really closed, and before the first name that the image chose is resolved: close-on-exec acts after the kernel has
  * followed the program's path, its `#!` line and its loader, which may be links through /proc/self/fd to a directory of the host
  * (as in CVE-2024-21626) or to what a masked path covers.
  */
-export function closeDescriptors({ builder }: Compilation, keep: readonly (Slot<'fd'> | undefined)[]): void {
+export function closeDescriptors(
+  { builder, preserveFds = 0 }: Compilation,
+  keep: readonly (Slot<'fd'> | undefined)[],
+): void {
   const [first = 'none', second = 'none', third = 'none'] = keep.filter((slot) => slot !== undefined);
   builder.inside.close_others(
-    { first: 3, keep: first, second, third },
+    { first: 3 + preserveFds, keep: first, second, third },
     'no descriptor but the standard streams reaches the program, nor the names that lead to it (CVE-2016-9962)',
   );
 }
 
-export function startProgram({ builder, config }: Compilation, init: Slot<'fd'> | undefined): void {
-  const { args = [], env = [] } = config.process ?? {};
+export function startProgram({ builder, process }: Compilation, init: Slot<'fd'> | undefined): void {
+  const { args = [], env = [] } = process;
   const inside = builder.inside.for('process.args');
   if (init !== undefined) {
     inside.exec_fd(

@@ -21,9 +21,8 @@ import type { Compilation } from './compilation.js';
 export const CONSOLE = 'console';
 
 /** Makes the pair while the root is still reached by descriptor. Returns the container's end, or undefined without a terminal. */
-export function openTerminal({ builder, config }: Compilation, rootfs: Slot<'fd'>): Slot<'fd'> | undefined {
-  const { process } = config;
-  if (!process?.terminal) return undefined;
+export function openTerminal({ builder, process }: Compilation, rootfs: Slot<'fd'>): Slot<'fd'> | undefined {
+  if (!process.terminal) return undefined;
   const inside = builder.inside.for('process.terminal');
   const master = inside.openat2(
     { dir: rootfs, path: '/dev/pts/ptmx', flags: O_RDWR | O_NOCTTY | O_CLOEXEC, mode: 0, resolve: RESOLVE_IN_ROOT },
