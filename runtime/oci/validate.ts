@@ -11,6 +11,7 @@ import { parseJson } from './json.js';
 import type { Linux } from './linux.js';
 import { type Process, processSchema } from './process.js';
 import { type Resources, resourcesSchema } from './resources.js';
+import { changesOfHost } from './rules/host.js';
 import { rulesBetweenFields } from './rules/index.js';
 import { idsNotMapped } from './rules/mappings.js';
 import { processFaults } from './rules/process.js';
@@ -58,6 +59,7 @@ export function validConfig(value: unknown, file = 'config.json'): Config {
   const { config, faults, refused } = checkConfig(value);
   throwFirst('config', faults, file);
   throwFirst('unsupported', refused, file);
+  throwFirst('config', changesOfHost(config), file);
   return config;
 }
 
@@ -92,7 +94,7 @@ function throwFirst(code: 'config' | 'unsupported', [first, ...others]: readonly
   throw new TareError(code, `${file}: ${first.path || 'the document'} ${first.message}${more}`, { path: first.path });
 }
 
-/** All faults, and all things asked for that this version cannot do. The config is to be used only when both are empty. */
+/** All faults by the specification, and all things asked for that this version cannot do. The config is to be used only when both are empty. */
 export function checkConfig(value: unknown): { config: Config; faults: Fault[]; refused: Fault[] } {
   const faults: Fault[] = [];
   const config = configSchema.read(value, '', faults);

@@ -1,6 +1,6 @@
-/** The rules of namespaces, and of what is only allowed in one of the container's own: names, clocks, network devices. */
+/** The rules of namespaces, and of what is set in one: names, clocks, network devices. config-linux.md#namespaces */
 import type { Fault } from '../schema.js';
-import { absolute, faultIf, hasNamespace, type Rule } from './rule.js';
+import { absolute, faultIf, type Rule } from './rule.js';
 
 export const ofNamespaces: Rule = ({ linux }) =>
   (linux?.namespaces ?? []).flatMap(({ type, path }, i, all) => [
@@ -14,16 +14,8 @@ export const ofNamespaces: Rule = ({ linux }) =>
 
 export const ofNames: Rule = (config) =>
   (['hostname', 'domainname'] as const).flatMap((path) => {
-    const name = config[path] ?? '';
-    const length = Buffer.byteLength(name);
-    return [
-      ...faultIf(
-        name !== '' && !hasNamespace(config, 'uts'),
-        path,
-        'needs a uts namespace in linux.namespaces: it would change the host’s',
-      ),
-      ...faultIf(length > 64, path, `has at most 64 characters (uname(2)), not ${length}`),
-    ];
+    const length = Buffer.byteLength(config[path] ?? '');
+    return faultIf(length > 64, path, `has at most 64 characters (uname(2)), not ${length}`);
   });
 
 export const ofTimeOffsets: Rule = (config) => {
@@ -38,27 +30,20 @@ export const ofTimeOffsets: Rule = (config) => {
 export const ofNetDevices: Rule = (config) => {
   const devices = Object.entries(config.linux?.netDevices ?? {});
   const targets = devices.map(([name, device]) => device.name || name);
-  return [
-    ...faultIf(
-      devices.length > 0 && !hasNamespace(config, 'network'),
-      'linux.netDevices',
-      'needs a network namespace in linux.namespaces',
-    ),
-    ...devices.flatMap(([name, device], i): Fault[] => {
-      const path = `linux.netDevices[${JSON.stringify(name)}]`;
-      const target = targets[i] as string;
-      return [
-        ...interfaceName(path, name),
-        ...(device.name ? interfaceName(`${path}.name`, device.name) : []),
-        // Of `eth%d` the kernel makes eth0, eth1 and so on.
-        ...faultIf(
-          !target.includes('%d') && targets.indexOf(target) < i,
-          device.name ? `${path}.name` : path,
-          `would be ${target} in the container, as another one`,
-        ),
-      ];
-    }),
-  ];
+  return devices.flatMap(([name, device], i): Fault[] => {
+    const path = `linux.netDevices[${JSON.stringify(name)}]`;
+    const target = targets[i] as string;
+    return [
+      ...interfaceName(path, name),
+      ...(device.name ? interfaceName(`${path}.name`, device.name) : []),
+      // Of `eth%d` the kernel makes eth0, eth1 and so on.
+      ...faultIf(
+        !target.includes('%d') && targets.indexOf(target) < i,
+        device.name ? `${path}.name` : path,
+        `would be ${target} in the container, as another one`,
+      ),
+    ];
+  });
 };
 
 /** dev_valid_name of the kernel: IFNAMSIZ is 16, with the byte that ends it. */

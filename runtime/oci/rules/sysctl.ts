@@ -1,23 +1,16 @@
 /**
- * The rule of `linux.sysctl`: only what a namespace of the container's own confines may be set; anything else is a setting
- * of the whole machine. namespaces(7) and the pages of each kind list what they confine; sysctl.d(5) how it is spelled.
+ * Kernel parameters: how `linux.sysctl` spells them (sysctl.d(5)), and which are confined by a namespace. namespaces(7) and
+ * the pages of each kind list those; all others are settings of the whole machine.
  */
 import type { NamespaceType } from '../linux.js';
-import { faultIf, hasNamespace, type Rule } from './rule.js';
+import { faultIf, type Rule } from './rule.js';
 
 export const ofSysctls: Rule = (config) =>
   Object.keys(config.linux?.sysctl ?? {}).flatMap((name) => {
-    const at = `linux.sysctl[${JSON.stringify(name)}]`;
-    const path = sysctlPath(name);
-    if (path.split('/').some((part) => part === '' || part === '..' || part === '.')) {
-      return [{ path: at, message: 'is not the name of a parameter' }];
-    }
-    if (path === 'kernel/hostname')
-      return [{ path: at, message: 'is what hostname says: only one of them can be true' }];
-    const namespace = confinedBy(path);
-    if (namespace === undefined)
-      return [{ path: at, message: 'is a setting of the whole machine, not of a namespace' }];
-    return faultIf(!hasNamespace(config, namespace), at, `needs a ${namespace} namespace of the container’s own`);
+    const wrong = sysctlPath(name)
+      .split('/')
+      .some((part) => part === '' || part === '..' || part === '.');
+    return faultIf(wrong, `linux.sysctl[${JSON.stringify(name)}]`, 'is not the name of a parameter');
   });
 
 /** Below /proc/sys. `net.ipv4.ip_forward` and `net/ipv4/ip_forward` are the same; with a slash first, dots belong to names. */
@@ -45,7 +38,8 @@ const FOLDERS: readonly [prefix: string, namespace: NamespaceType][] = [
   ['user/', 'user'],
 ];
 
-function confinedBy(path: string): NamespaceType | undefined {
+/** The kind of namespace that confines a parameter. */
+export function confinedBy(path: string): NamespaceType | undefined {
   if (Object.hasOwn(FILES, path)) return FILES[path];
   return FOLDERS.find(([prefix]) => path.startsWith(prefix))?.[1];
 }
