@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { Command } from 'commander';
-import { Container } from '../container/index.js';
+import { Container, type CreateOptions } from '../container/index.js';
 import { TareError } from '../kernel/error.js';
 import { CREATE } from '../plan/index.js';
 import { addContainerOptions, bundleOf, type ContainerOptions } from './container-options.js';
@@ -36,22 +36,20 @@ Examples:
     });
 }
 
-export interface Foreground {
-  readonly id: string;
-  readonly bundle: Parameters<typeof Container.create>[0]['bundle'];
-  readonly init?: boolean;
+export interface Foreground extends Omit<CreateOptions, 'supervisor'> {
   /** Passes on what is typed, where the container has a terminal. */
   readonly input?: boolean;
   /** Who speaks: `tare` or `tare-oci`. */
   readonly program: string;
-  readonly stateRoot?: string;
+  /** What is left of it when it has ended stays. */
+  readonly keep?: boolean;
   /** Called once the program runs, with the pid of the container's first process; a short one may have ended by then. */
   readonly onStarted?: (pid: number) => void;
 }
 
-/** Runs a container to its end and returns the exit code. Nothing of it is left, however it ends. */
+/** Runs a container to its end and returns the exit code. Nothing of it is left, however it ends, unless it is to be kept. */
 export async function runInForeground(options: Foreground): Promise<number> {
-  const { id, bundle, init, input, program, stateRoot } = options;
+  const { input, program, keep = false, onStarted, ...creation } = options;
   // Before it is made: a signal that comes while it is being made is for it.
   const signals = new SignalForwarder();
   let container: Container | undefined;
@@ -59,27 +57,25 @@ export async function runInForeground(options: Foreground): Promise<number> {
   let pid: number | undefined;
   try {
     container = await Container.run({
-      id,
-      bundle: withOurSize(bundle),
-      init,
-      stateRoot,
-      autoRemove: true,
+      onWarning: (sentence) => warn(program, sentence),
+      ...creation,
+      bundle: withOurSize(creation.bundle),
+      autoRemove: !keep,
       onProcess: (lane, one) => {
         if (lane === 'inside') pid = one;
       },
-      onWarning: (sentence) => warn(program, sentence),
     });
     signals.forwardTo(container);
     const master = container.run?.take(CREATE.console);
     if (master !== undefined) terminal = new TerminalProxy(master, { input: input ?? false });
-    if (pid !== undefined) options.onStarted?.(pid);
+    if (pid !== undefined) onStarted?.(pid);
     const { code } = await container.wait();
     await terminal?.drained();
     return code;
   } finally {
     signals.stop();
     terminal?.close();
-    if (container) await deleteQuietly(container);
+    if (container && !keep) await deleteQuietly(container);
   }
 }
 

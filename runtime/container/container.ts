@@ -6,11 +6,21 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { native } from '../kernel/addon.js';
+import {
+  type CgroupPlace,
+  freezeCgroup,
+  isFrozen,
+  processesOf,
+  signalCgroup,
+  startThaw,
+  thawCgroup,
+} from '../kernel/cgroup/index.js';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
 import { TareError } from '../kernel/error.js';
 import { OwnedFd } from '../kernel/fd.js';
 import { stateRoot } from '../kernel/places.js';
 import { bootId, isAlive, killProcess, openProcess, type ProcessIdentity } from '../kernel/process-identity.js';
+import { SIGKILL } from '../kernel/signals.js';
 import { type ContainerId, containerId, OCI_VERSION, type OciState, type Status } from '../oci/index.js';
 import { openGate, type PlanRun } from '../plan/index.js';
 import { answerCall } from './calls.js';
@@ -102,7 +112,7 @@ export class Container {
       ociVersion: OCI_VERSION,
       id: this.id,
       status,
-      ...((status === 'created' || status === 'running') && stored.init && { pid: stored.init.pid }),
+      ...(status !== 'creating' && status !== 'stopped' && stored.init && { pid: stored.init.pid }),
       bundle: stored.bundle,
       ...(stored.rootfs && { rootfs: stored.rootfs }),
       created: stored.created,
@@ -160,12 +170,55 @@ export class Container {
     return exitStatus(exit.status);
   }
 
-  /** Sends a signal to its first process. @throws TareError `state` when it has ended */
+  /**
+   * Sends a signal to its first process. SIGKILL reaches it also while it is paused.
+   * @throws TareError `state` when it has ended
+   */
   kill(signal: number): void {
-    const { init } = this.#directory.read();
+    const { init, cgroup } = this.#directory.read();
     using pidfd = init && openProcess(init);
-    if (!pidfd) throw new TareError('state', `the container ${this.id} has ended: there is nothing to signal`);
+    if (!pidfd) throw notRunning(this.id);
     native.pidfdSendSignal(pidfd.fd, signal);
+    // A frozen process of version 1 dies only when it is thawed.
+    if (signal === SIGKILL) startThaw(cgroup);
+  }
+
+  /** Sends a signal to every process of it, also when its first one has ended. @throws TareError `state` when none is left */
+  async killAll(signal: number): Promise<void> {
+    const { cgroup, init } = this.#directory.read();
+    if ((await signalCgroup(cgroup, signal)) > 0) return;
+    if (!isAlive(init)) throw notRunning(this.id);
+    this.kill(signal);
+  }
+
+  /** Stops all its processes where they are. @throws TareError `state` unless it is running, or created */
+  async pause(): Promise<void> {
+    using _lock = await this.#directory.lock();
+    const status = this.#status(this.#directory.read());
+    if (status !== 'running' && status !== 'created')
+      throw new TareError('state', `the container ${this.id} is ${status}: only one that runs can be paused`);
+    await freezeCgroup(this.#cgroup('paused'));
+  }
+
+  /** Lets them go on. @throws TareError `state` unless it is paused */
+  async resume(): Promise<void> {
+    using _lock = await this.#directory.lock();
+    const status = this.#status(this.#directory.read());
+    if (status !== 'paused')
+      throw new TareError('state', `the container ${this.id} is ${status}: only a paused one can be resumed`);
+    await thawCgroup(this.#cgroup('resumed'));
+  }
+
+  /** The pids of all its processes, in the pid namespace of this process. */
+  processes(): number[] {
+    return processesOf(this.#cgroup('counted'));
+  }
+
+  /** Where its cgroups are. @throws TareError `unsupported` when it has none: a user without a delegated cgroup */
+  #cgroup(whatFor: string): readonly CgroupPlace[] {
+    const { cgroup } = this.#directory.read();
+    if (cgroup.length > 0) return cgroup;
+    throw new TareError('unsupported', `the container ${this.id} has no cgroup, so its processes cannot be ${whatFor}`);
   }
 
   /**
@@ -180,8 +233,8 @@ export class Container {
       return undoAll(this.#directory);
     }
     const status = this.#status(stored);
-    if (status === 'running' && !force) {
-      throw new TareError('state', `the container ${this.id} is running: stop it first, or delete it with --force`);
+    if ((status === 'running' || status === 'paused') && !force) {
+      throw new TareError('state', `the container ${this.id} is ${status}: stop it first, or delete it with --force`);
     }
     if (status === 'created' && !force && !this.#owned) {
       throw new TareError('state', `the container ${this.id} is created and not stopped: delete it with --force`);
@@ -193,8 +246,13 @@ export class Container {
   }
 
   /** Kills it, and gives its supervisor the time to see that and to write it down. */
-  async #killAndWait({ init, stage }: Pick<StoredState, 'init' | 'stage'>): Promise<void> {
+  async #killAndWait({
+    init,
+    stage,
+    cgroup = [],
+  }: Partial<Pick<StoredState, 'init' | 'stage' | 'cgroup'>>): Promise<void> {
     if (init) killProcess(init);
+    startThaw(cgroup);
     for (let tries = 0; tries < 200 && isAlive(stage); tries++) await sleep(10);
   }
 
@@ -206,8 +264,13 @@ export class Container {
   #status(stored: StoredState): Status {
     if (stored.status === 'creating') return 'creating';
     if (stored.bootId !== bootId() || !isAlive(stored.init) || this.#directory.readExit()) return 'stopped';
-    return stored.status;
+    return isFrozen(stored.cgroup) ? 'paused' : stored.status;
   }
+}
+
+/** The words are runc's: containerd takes them for "it is gone". */
+function notRunning(id: ContainerId): TareError {
+  return new TareError('state', `container not running: ${id} has ended, there is nothing to signal`);
 }
 
 /** Resolves when a process that is not our child has ended. */

@@ -15,6 +15,7 @@ import {
   type Lane,
   type Plan,
   type PlanRun,
+  preservedNumber,
   type RunOptions,
   runPlan,
   type StepDescription,
@@ -159,9 +160,14 @@ function startPlan(directory: StateDirectory, plan: Prepared['plan'], options: R
     for (const [slot, name] of Object.entries(LISTENERS)) {
       if (plan.given.includes(slot)) given[slot] = native.listenAt(given[CREATE.state] as number, name);
     }
+    // Numbers of this process, which inherited them; they stay open as long as it.
+    const preserved = plan.given.flatMap((name) => {
+      const number = preservedNumber(name);
+      return number === undefined ? [] : [[name, number] as const];
+    });
     // The image of init stays open as long as this process; the others are ours to close.
     const images = plan.given.includes(CREATE.init) && { [CREATE.init]: initImage() };
-    return runPlan(plan, { ...options, given: { ...given, ...images } });
+    return runPlan(plan, { ...options, given: { ...given, ...Object.fromEntries(preserved), ...images } });
   } finally {
     closeAll(Object.values(given));
   }

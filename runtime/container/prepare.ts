@@ -13,13 +13,9 @@ import { thisCaller } from './caller.js';
 import { compileFilter } from './filter.js';
 import { withHome } from './home.js';
 
-export interface PrepareOptions {
-  readonly bundle: Bundle;
-  readonly id: string;
-  /** Create and start are two operations: the plan waits in between. See `CompileInput.gate`. */
-  readonly gate?: CompileInput['gate'];
-  /** Runs Tare's init as process 1. */
-  readonly init?: boolean;
+/** What of it is not found out here goes to the compiler as it is: see `CompileInput`. */
+export interface PrepareOptions
+  extends Pick<CompileInput, 'bundle' | 'id' | 'gate' | 'init' | 'preserveFds' | 'noPivot' | 'noNewKeyring'> {
   /** What the kernel can do; asked for unless given. A poorer value tests the fallbacks. */
   readonly features?: Features;
   readonly caller?: Caller;
@@ -49,6 +45,9 @@ export function prepare(options: PrepareOptions): Prepared {
     caller,
     init: options.init,
     gate: options.gate,
+    preserveFds: options.preserveFds,
+    noPivot: options.noPivot,
+    noNewKeyring: options.noNewKeyring,
   });
   return { bundle, cgroup, plan: compiled.plan, warnings: [...warnings, ...compiled.warnings] };
 }

@@ -4,7 +4,14 @@
 
 export { type About, type LaneBuilder, PlanBuilder, type StepMethods, type StepResult } from './builder.js';
 export { checkPlan } from './check.js';
-export { type Caller, type Compiled, type CompileInput, CREATE, compileCreate } from './compile/index.js';
+export {
+  type Caller,
+  type Compiled,
+  type CompileInput,
+  CREATE,
+  compileCreate,
+  preservedNumber,
+} from './compile/index.js';
 export { decodePlan } from './decode.js';
 export { diffPlans, type PlanDiff, type PrintDiffOptions, printDiff, type StepChange } from './diff.js';
 export type { Cloned, PlanRun, RunOptions, StepAt, StepOutcome } from './driver.js';

@@ -1,0 +1,56 @@
+/**
+ * Errors as runc's callers read them: a line in the file of `--log`, as text or as JSON, and words that containerd, Docker and Podman look
+ * for in it (`does not exist`, `container not running`, `executable file not found in $PATH`). The sentence of Tare's own follows.
+ */
+import { appendFileSync } from 'node:fs';
+import { TareError } from '../../kernel/error.js';
+import { warn } from '../report-error.js';
+import type { Globals } from './context.js';
+
+/** Writes to the log, if there is one. */
+export function log({ log: path, logFormat }: Globals, level: 'error' | 'warning' | 'debug', message: string): void {
+  if (!path) return;
+  const entry = { level, msg: message, time: new Date().toISOString() };
+  const line =
+    logFormat === 'json' ? JSON.stringify(entry) : `time="${entry.time}" level=${level} msg=${JSON.stringify(message)}`;
+  appendFileSync(path, `${line}\n`);
+}
+
+/** A sentence that does not end the command: to standard error, and to the log. */
+export function warning(globals: Globals, sentence: string): void {
+  warn('tare-oci', sentence);
+  log(globals, 'warning', sentence);
+}
+
+/** The error with the words by which engines tell what happened. */
+export function withEngineWords(error: unknown): unknown {
+  if (!(error instanceof TareError)) return error;
+  const words = wordsFor(error);
+  if (words === undefined || error.message.includes(words)) return error;
+  return new TareError(error.code, `${words}: ${error.message}`, {
+    cause: error,
+    ...(error.syscall && { syscall: error.syscall }),
+    ...(error.path !== undefined && { path: error.path }),
+  });
+}
+
+/** Docker's daemon gives 127 and 126 by these words (daemon/start.go), containerd's shim takes others for "is gone" (process/utils.go). */
+function wordsFor(error: TareError): string | undefined {
+  const program = /^"((?:[^"\\]|\\.)*)"/.exec(error.message)?.[1] ?? '';
+  switch (error.code) {
+    case 'command-not-found':
+      return program.includes('/')
+        ? `exec: "${program}": stat ${program}: no such file or directory`
+        : `exec: "${program}": executable file not found in $PATH`;
+    case 'command-not-executable':
+      return error.syscall?.errno === 'ENOEXEC'
+        ? `exec: "${program}": exec format error`
+        : `exec: "${program}": permission denied`;
+    case 'not-found':
+      return /^there is no container/.test(error.message) ? 'container does not exist' : undefined;
+    case 'permission':
+      return 'permission denied';
+    default:
+      return undefined;
+  }
+}
