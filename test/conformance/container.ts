@@ -13,6 +13,8 @@ export interface ContainerOptions {
   readonly id?: string;
   /** Global options, between the runtime and the command. */
   readonly globals?: readonly string[];
+  /** --root, where the bench's own would have other cases' containers in it. */
+  readonly root?: string;
   /** Commands are run by this user. */
   readonly uid?: number;
 }
@@ -54,6 +56,10 @@ export class Container {
     return join(this.bundle, 'rootfs');
   }
 
+  get root(): string {
+    return this.options.root ?? this.bench.root;
+  }
+
   /** Writes config.json, if it has not been written: the config may be changed until the first command. */
   save(text = JSON.stringify(this.config)): void {
     if (!this.#saved) writeFileSync(join(this.bundle, 'config.json'), text);
@@ -66,8 +72,8 @@ export class Container {
 
   /** The same, without waiting for its end. */
   begin(words: readonly string[], options: RunOptions = {}): Running {
-    const { runtime, root } = this.bench;
-    const argv = [runtime.path, '--root', root, ...(this.options.globals ?? []), ...words];
+    const { runtime } = this.bench;
+    const argv = [runtime.path, '--root', this.root, ...(this.options.globals ?? []), ...words];
     return this.bench.start(argv, { uid: this.options.uid, ...options });
   }
 
@@ -135,9 +141,9 @@ export class Container {
 
   /** Whatever became of it, it is gone afterwards. */
   async remove(): Promise<void> {
-    if (existsSync(join(this.bench.root, this.id))) {
+    if (existsSync(join(this.root, this.id))) {
       const ran = await this.oci(['delete', '--force', this.id], { uid: undefined });
-      if (existsSync(join(this.bench.root, this.id)))
+      if (existsSync(join(this.root, this.id)))
         throw new Error(`delete --force left the container's state: ${ran.stderr}`);
     }
     rmSync(this.bundle, { recursive: true, force: true });

@@ -132,8 +132,8 @@ export const killing = suite('kill and pause', (it) => {
     await until(() => it.read('ticks').length > size);
   });
 
-  it('a paused container is listed as paused', 'runc list', async ({ container }) => {
-    const it = await container().up();
+  it('a paused container is listed as paused', 'runc list', async ({ container, folder }) => {
+    const it = await container(undefined, { root: folder() }).up();
     ok(await it.oci(['pause', it.id]));
     match(ok(await it.oci(['list'])), new RegExp(`^${it.id}\\s+\\d+\\s+paused\\s`, 'm'));
   });

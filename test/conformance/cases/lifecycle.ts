@@ -328,7 +328,7 @@ export const lifecycle = suite('lifecycle', (it) => {
   });
 
   it('list has every container, as a table, as JSON and as ids', 'runc list', async ({ container, folder, bench }) => {
-    const it = await container().up();
+    const it = await container(undefined, { root: folder() }).up();
     const line = ok(await it.oci(['list']))
       .split('\n')
       .find((text) => text.startsWith(`${it.id} `));
@@ -354,8 +354,11 @@ export const lifecycle = suite('lifecycle', (it) => {
     );
   });
 
-  it('a table has its headings', 'runc list', async ({ bench }) => {
-    match(ok(await bench.oci(['list'])), /^ID\s+PID\s+STATUS\s+BUNDLE\s+CREATED\s+OWNER\n/);
+  it('a table has its headings', 'runc list', async ({ bench, folder }) => {
+    match(
+      ok(await bench.run([bench.runtime.path, '--root', folder(), 'list'])),
+      /^ID\s+PID\s+STATUS\s+BUNDLE\s+CREATED\s+OWNER\n/,
+    );
   });
 
   it('ps has the processes, as JSON by their pids', 'runc ps --format json', async ({ container }) => {
