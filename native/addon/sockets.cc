@@ -1,12 +1,13 @@
 /*
  * sockets.cc: Unix sockets that carry messages and descriptors. SOCK_SEQPACKET keeps the bounds of messages, so that a
- * message and its descriptors arrive together or not at all. unix(7), cmsg(3).
+ * message and its descriptors arrive together or not at all; SOCK_STREAM is what others listen with. unix(7), cmsg(3).
  */
 #include "addon.h"
 
 #include <cerrno>
 #include <cstring>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -53,6 +54,42 @@ static Napi::Error closing(Napi::Env env, int fd, const char *call, int error, c
 {
     close(fd);
     return failure(env, call, error, {show_fd(fd), what});
+}
+
+/* Somebody else's listener, by the path that they gave. One too long for sun_path is reached by its directory's descriptor. */
+static struct sockaddr_un address_of(Napi::Env env, const std::string &path, int *directory)
+{
+    struct sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    std::string name = path;
+    size_t slash = path.rfind('/');
+    if (path.size() >= sizeof address.sun_path && slash != std::string::npos) {
+        std::string parent = path.substr(0, slash + 1);
+        *directory = open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (*directory < 0) throw failure(env, "open", errno, {show_string(parent), "O_PATH|O_DIRECTORY|O_CLOEXEC"});
+        name = "/proc/self/fd/" + std::to_string(*directory) + path.substr(slash);
+    }
+    /* An empty one would be an abstract name of zeros, unix(7). */
+    int error = name.empty() ? ENOENT : name.size() >= sizeof address.sun_path ? ENAMETOOLONG : 0;
+    if (error && *directory >= 0) close(*directory);
+    if (error) throw failure(env, "connect", error, {show_string(path)});
+    memcpy(address.sun_path, name.data(), name.size());
+    return address;
+}
+
+static Napi::Value connect_stream(const Napi::CallbackInfo &info)
+{
+    Napi::Env env = info.Env();
+    std::string path = get_string(info, 0);
+    int directory = -1;
+    struct sockaddr_un address = address_of(env, path, &directory);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool connected = fd >= 0 && connect(fd, reinterpret_cast<struct sockaddr *>(&address), sizeof address) == 0;
+    int error = errno;
+    if (directory >= 0) close(directory);
+    if (!connected && fd >= 0) close(fd);
+    if (!connected) throw failure(env, fd < 0 ? "socket" : "connect", error, {show_string(path)});
+    return Napi::Number::New(env, fd);
 }
 
 static Napi::Value listen_at(const Napi::CallbackInfo &info)
@@ -169,6 +206,7 @@ void register_sockets(Napi::Env env, Napi::Object exports)
     exports.Set("socketpair", Napi::Function::New(env, make_socketpair, "socketpair"));
     exports.Set("listenAt", Napi::Function::New(env, listen_at, "listenAt"));
     exports.Set("connectAt", Napi::Function::New(env, connect_at, "connectAt"));
+    exports.Set("connectStream", Napi::Function::New(env, connect_stream, "connectStream"));
     exports.Set("sendmsg", Napi::Function::New(env, send_message, "sendmsg"));
     exports.Set("recvmsg", Napi::Function::New(env, receive_message, "recvmsg"));
 }

@@ -38,6 +38,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   'sendmsg EPROTOTYPE': 'the socket keeps no bounds of messages; SOCK_SEQPACKET does',
   'recvmsg EMSGSIZE': 'the message, or its list of descriptors, is larger than agreed',
   'connect ECONNREFUSED': 'nobody listens on the socket any more',
+  'connect ENOENT': 'there is no such socket',
+  'connect EPROTOTYPE': 'the socket is of another kind',
   'connect EAGAIN': 'too many connections wait to be accepted',
   'waitid ECHILD': 'the process is no child of this one, or has been waited for already',
   'pidfd_open ESRCH': 'no such process',

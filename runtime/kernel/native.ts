@@ -21,6 +21,8 @@ export interface Native {
   listenAt(dirfd: number, name: string): number;
   /** Connects to such a socket. */
   connectAt(dirfd: number, name: string): number;
+  /** Connects to an AF_UNIX SOCK_STREAM socket that somebody else has bound at `path` (any length): non-blocking, close-on-exec. */
+  connectStream(path: string): number;
   /** sendmsg(2) of one message with descriptors attached. EAGAIN throws. */
   sendmsg(fd: number, data: Uint8Array, fds?: readonly number[]): void;
   /** recvmsg(2), MSG_CMSG_CLOEXEC. null when nothing is there (EAGAIN); data of length 0 at the end. MSG_TRUNC and MSG_CTRUNC throw EMSGSIZE. */

@@ -1,9 +1,10 @@
-import { fstatSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { fstatSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { native } from '../../runtime/kernel/addon.js';
 import { O_DIRECTORY, O_PATH, O_RDONLY } from '../../runtime/kernel/constants/open.js';
 import { closeAll, OwnedFd } from '../../runtime/kernel/fd.js';
+import { listenStream } from '../harness/stream-listener.js';
 import { failureOf, openFds, withFolder, withoutLeak } from './support.js';
 
 /** A pair of sockets, closed afterwards; fails when a descriptor is left. */
@@ -137,4 +138,45 @@ describe('named sockets', () => {
       }
     }),
   );
+});
+
+describe('stream sockets of somebody else', () => {
+  it('get a message with a descriptor, wherever they are', () =>
+    withFolder(async (folder) => {
+      let deep = folder;
+      while (deep.length < 300) deep = join(deep, 'a-rather-long-name');
+      mkdirSync(deep, { recursive: true });
+      const listener = await listenStream(join(folder, 'socket'));
+      const before = openFds();
+      for (const path of [join(folder, 'socket'), join(deep, 'socket')]) {
+        if (path.startsWith(deep)) renameSync(join(folder, 'socket'), path);
+        const client = native.connectStream(path);
+        const sent = native.open('/proc/self/status', O_RDONLY);
+        native.sendmsg(client, Buffer.from('here it is'), [sent]);
+        const { data, fds } = await listener.next();
+        expect(data.toString()).toBe('here it is');
+        expect(fds.map((fd) => fstatSync(fd).ino)).toEqual([fstatSync(sent).ino]);
+        closeAll([client, sent, ...fds]);
+      }
+      expect(openFds()).toBe(before);
+      await listener.close();
+    }));
+
+  it.each([
+    ['/nowhere/socket', 'connect("/nowhere/socket"): ENOENT (there is no such socket)'],
+    ['', 'connect(""): ENOENT (there is no such socket)'],
+    ['x'.repeat(200), `connect("${'x'.repeat(200)}"): ENAMETOOLONG`],
+    [`/${'x'.repeat(200)}`, /^connect\("\/x+"\): ENAMETOOLONG$/],
+    [`/${'x'.repeat(200)}/y`, /^open\("\/x+\/", O_PATH\|O_DIRECTORY\|O_CLOEXEC\): ENOENT/],
+  ])('%.20s is none', (path, message) => {
+    withoutLeak(() => expect(failureOf(() => native.connectStream(path)).message).toMatch(message));
+  });
+
+  it('keep no bounds of messages: what is no stream is refused', () =>
+    withFolder((folder) => {
+      const directory = native.open(folder, O_PATH | O_DIRECTORY);
+      const listener = native.listenAt(directory, 'socket');
+      expect(failureOf(() => native.connectStream(join(folder, 'socket'))).syscall?.errno).toBe('EPROTOTYPE');
+      closeAll([directory, listener]);
+    }));
 });
