@@ -15,6 +15,8 @@ export function thisCaller(): Caller {
     uid: process.geteuid?.() ?? 0,
     gid: process.getegid?.() ?? 0,
     capabilities: mask('CapPrm') & mask('CapBnd'),
+    // user_namespaces(7): only the first maps all ids, each to itself.
+    nested: !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'utf8')),
     allCapabilities: (1n << (last + 1n)) - 1n,
     hardLimit: (resource) => (mayRaiseLimits ? undefined : native.getrlimit(resource).hard),
   };

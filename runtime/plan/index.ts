@@ -10,6 +10,7 @@ export {
   type CompileInput,
   CREATE,
   compileCreate,
+  type JoinedNamespaces,
   preservedNumber,
 } from './compile/index.js';
 export { decodePlan } from './decode.js';

@@ -14,10 +14,20 @@ export interface Caller {
   readonly gid: number;
   /** The capabilities that the caller could have: permitted and in the bounding set. */
   readonly capabilities: bigint;
+  /** In a user namespace that is not the machine's first: root there may not make device nodes. */
+  readonly nested?: boolean;
   /** All that this kernel has: what the first process of a new user namespace begins with. */
   readonly allCapabilities: bigint;
   /** The hard limit, by resource number; undefined when the caller may raise it. */
   hardLimit(resource: number): bigint | undefined;
+}
+
+/** What is known of the namespaces that config.json names by a path. user_namespaces(7), ioctl_ns(2). */
+export interface JoinedNamespaces {
+  /** Those whose path leads to where the caller is already: they are inherited, as if they were not named. */
+  readonly own: ReadonlySet<NamespaceType>;
+  /** Those that belong to the joined user namespace, or to one below it: only who is in it can surely join them. */
+  readonly ofJoinedUser: ReadonlySet<NamespaceType>;
 }
 
 /** What is compiled. */
@@ -46,6 +56,8 @@ export interface CompileInput {
   /** The session keyring of the caller is kept. */
   readonly noNewKeyring?: boolean;
   readonly caller: Caller;
+  /** Found out by whoever compiles; without, nothing named by a path is the caller's own, and none belongs to another. */
+  readonly joined?: JoinedNamespaces;
 }
 
 export interface Compilation extends CompileInput {
@@ -62,7 +74,18 @@ export function creates({ config }: { readonly config: Config }, type: Namespace
   return config.linux?.namespaces?.some((n) => n.type === type && !n.path) ?? false;
 }
 
+/** A namespace that it joins by path, and that is not the caller's own. */
+export function joins({ config, joined }: Pick<Compilation, 'config' | 'joined'>, type: NamespaceType): boolean {
+  const named = config.linux?.namespaces?.some((n) => n.type === type && n.path) ?? false;
+  return named && !joined?.own.has(type);
+}
+
 /** A namespace of its own, new or joined. */
-export function has({ config }: { readonly config: Config }, type: NamespaceType): boolean {
-  return config.linux?.namespaces?.some((n) => n.type === type) ?? false;
+export function has(compilation: Pick<Compilation, 'config' | 'joined'>, type: NamespaceType): boolean {
+  return creates(compilation, type) || joins(compilation, type);
+}
+
+/** mknod(2) needs CAP_MKNOD in the machine's first user namespace. Who may not make nodes shows those of the host. */
+export function mayMakeNodes(compilation: Compilation): boolean {
+  return !has(compilation, 'user') && !compilation.caller.nested;
 }

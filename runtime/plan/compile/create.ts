@@ -8,16 +8,17 @@ import { missingRequired } from '../../kernel/features.js';
 import type { Process } from '../../oci/index.js';
 import { PlanBuilder } from '../builder.js';
 import type { Plan, Slot } from '../plan.js';
-import { PR_SET_DUMPABLE, PR_SET_PDEATHSIG } from './abi.js';
+import { PR_SET_PDEATHSIG } from './abi.js';
+import { giveBirth } from './birth.js';
 import { enterCgroup, makeCgroup } from './cgroup.js';
-import { type Compilation, type CompileInput, creates } from './compilation.js';
+import type { Compilation, CompileInput } from './compilation.js';
 import { makeDevices } from './devices.js';
 import { setNames } from './host-name.js';
 import { joinKeyring } from './keyring.js';
-import { setLimits, setOomScore } from './limits.js';
+import { setLimits } from './limits.js';
 import { maskPaths, protectPaths } from './masking.js';
 import { mountAll } from './mounts.js';
-import { checkNamespaces, cloneFlags, joinNamespaces, writeIdMaps } from './namespaces.js';
+import { checkNamespaces, joinNamespaces } from './namespaces.js';
 import { raiseLoopback } from './network.js';
 import {
   candidates,
@@ -75,18 +76,7 @@ export function compileCreate(input: CompileInput): Compiled {
 
   outside.setpgid('signals of the caller’s terminal reach the container once: by the caller, not by stage as well');
   const entrance = makeCgroup(compilation);
-  const { pid } = outside
-    .for('linux.namespaces')
-    .clone(
-      { lane: 'inside', flags: cloneFlags(compilation), cgroup: entrance.into },
-      { as: 'container', why: 'the process that becomes the container, born into its namespaces' },
-    );
-
-  writeIdMaps(compilation, pid);
-  setOomScore(compilation, pid);
-  inside.umask({ mask: 0 }, 'devices and mount points get exactly the modes that are named');
-  waitForOutside(compilation);
-
+  const pid = giveBirth(compilation, entrance);
   enterCgroup(compilation, entrance);
   resetAffinity(compilation);
   joinNamespaces(compilation);
@@ -157,26 +147,4 @@ function processOf({ bundle, features }: CompileInput): Process {
   const missing = missingRequired(features);
   if (missing.length > 0) throw new TareError('unsupported', missing.join('; '));
   return process;
-}
-
-/**
- * Id maps and the OOM score are written by the outside, into /proc/PID of this process. In a user namespace it must stay
- * dumpable until then, else only root could write there; stage makes every other process non-dumpable as it is born.
- */
-function waitForOutside(compilation: Compilation): void {
-  const { builder, process } = compilation;
-  const mapped = creates(compilation, 'user');
-  if (!mapped && process.oomScoreAdj === undefined) return;
-  builder.sync('outside', 'inside', 'what only the outside may write is written');
-  if (!mapped) return;
-  const inside = builder.inside.for('linux.uidMappings');
-  inside.prctl(
-    { option: PR_SET_DUMPABLE, arg2: 0, arg3: 0, arg4: 0, arg5: 0 },
-    'nobody of the container may trace this process or open its descriptors (CVE-2016-9962)',
-  );
-  inside.setresgid({ real: 0, effective: 0, saved: 0 }, 'group 0 of the new user namespace');
-  inside.setresuid(
-    { real: 0, effective: 0, saved: 0 },
-    'user 0 of the new user namespace, which owns its other namespaces',
-  );
 }

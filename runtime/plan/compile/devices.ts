@@ -25,7 +25,7 @@ import {
   S_IFIFO,
 } from './abi.js';
 import { attach } from './attach.js';
-import { type Compilation, has } from './compilation.js';
+import { type Compilation, mayMakeNodes } from './compilation.js';
 
 const DEFAULT: readonly [name: string, major: number, minor: number][] = [
   ['null', 1, 3],
@@ -58,7 +58,7 @@ export function makeDevices(compilation: Compilation, rootfs: Slot<'fd'>): void 
     // What the configuration says of it wins: its owner and its mode, and the number even.
     if (configuredPaths.has(`/dev/${name}`)) continue;
     const why = `/dev/${name}, which every program expects`;
-    if (has(compilation, 'user')) bindNode(inside, dev, name, [major, minor], why);
+    if (!mayMakeNodes(compilation)) bindNode(inside, dev, name, [major, minor], why);
     else makeNode(inside, dev, name, { mode: S_IFCHR | 0o666, major, minor, fresh: mount !== undefined }, why);
   }
   for (const [name, target] of LINKS) {
@@ -81,7 +81,7 @@ export function makeDevices(compilation: Compilation, rootfs: Slot<'fd'>): void 
  * could be changed through the bind mount by a container that has the host's root. In a user namespace it has not.
  */
 export function nullDevice(compilation: Compilation, lane: LaneBuilder, rootfs: Slot<'fd'>): Slot<'fd'> {
-  const from: { dir: Slot<'fd'> | 'cwd'; resolve: number } = has(compilation, 'user')
+  const from: { dir: Slot<'fd'> | 'cwd'; resolve: number } = !mayMakeNodes(compilation)
     ? { dir: 'cwd', resolve: 0 }
     : { dir: rootfs, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
   const device = lane.openat2(
@@ -164,7 +164,7 @@ function configured(
     { as: folder, why: 'the directory of the device, resolved within the root' },
   );
   const isCharacter = device.type === 'c' || device.type === 'u';
-  if (has(compilation, 'user')) {
+  if (!mayMakeNodes(compilation)) {
     const copy = lane.open_tree(
       { dir: 'cwd', path: device.path, flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC },
       { as: `${name} node`, why: 'the host’s node: a user namespace may not make nodes' },

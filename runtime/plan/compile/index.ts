@@ -1,4 +1,4 @@
 /** The compiler's face: config.json to the plan that creates the container. */
-export type { Caller, CompileInput } from './compilation.js';
+export type { Caller, CompileInput, JoinedNamespaces } from './compilation.js';
 export { type Compiled, CREATE, compileCreate } from './create.js';
 export { preservedNumber } from './program.js';

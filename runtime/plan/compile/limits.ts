@@ -32,16 +32,20 @@ export function setLimits({ builder, process, caller, warnings }: Compilation): 
 }
 
 /** Outside: the process cannot write it itself once it is not dumpable. What `exec` starts has the container's, unless told. */
-export function setOomScore({ builder, config, process }: Compilation, pid: Slot<'pid'>): void {
-  const score = process.oomScoreAdj ?? config.process?.oomScoreAdj;
+export function setOomScore(compilation: Compilation, pid: Slot<'pid'>): void {
+  const score = oomScoreOf(compilation);
   if (score === undefined) return;
   writeProc(
-    builder.outside.for('process.oomScoreAdj'),
+    compilation.builder.outside.for('process.oomScoreAdj'),
     pid,
     'oom_score_adj',
     `${score}`,
     'how soon the kernel ends it when memory runs out',
   );
+}
+
+export function oomScoreOf({ config, process }: Compilation): number | undefined {
+  return process.oomScoreAdj ?? config.process?.oomScoreAdj;
 }
 
 function clamp(value: bigint, most: bigint): bigint {

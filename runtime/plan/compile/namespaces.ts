@@ -3,7 +3,7 @@
  * user namespace, which only a process outside of it may write. namespaces(7), user_namespaces(7), clone(2).
  */
 import { TareError } from '../../kernel/error.js';
-import type { IdMapping, Namespace, NamespaceType } from '../../oci/index.js';
+import type { IdMapping, NamespaceType } from '../../oci/index.js';
 import type { LaneBuilder } from '../builder.js';
 import type { Slot } from '../plan.js';
 import {
@@ -18,7 +18,8 @@ import {
   O_CLOEXEC,
   O_WRONLY,
 } from './abi.js';
-import { type Compilation, creates } from './compilation.js';
+import { type Compilation, creates, has, joins } from './compilation.js';
+import { hasTimeOffsets } from './time-offsets.js';
 
 // #region flags
 const FLAGS: Readonly<Record<NamespaceType, number>> = {
@@ -40,53 +41,84 @@ export function cloneFlags({ config }: Compilation): number {
   // #endregion
 }
 
-/** @throws TareError `unsupported` for what would change the host, or needs an order of processes that does not exist yet */
+/** Joined by a process in between, because the joining comes true for the children only, or must come before or after a user namespace. */
+export function needsBridge(compilation: Compilation): boolean {
+  return joins(compilation, 'pid') || hasTimeOffsets(compilation) || changesUserInBridge(compilation);
+}
+
+/** The bridge enters a user namespace, so it has lost the rights over what belongs to the one outside. */
+export function changesUserInBridge(compilation: Compilation): boolean {
+  if (joins(compilation, 'user')) return true;
+  if (!creates(compilation, 'user')) return false;
+  return hasTimeOffsets(compilation) || named(compilation).length > 0;
+}
+
+export interface NamedNamespace {
+  readonly type: NamespaceType;
+  readonly path: string;
+  /** Its place in linux.namespaces. */
+  readonly index: number;
+}
+
+/** Those to join, without those in which the caller is; the mount namespace last, as it changes what the other paths mean. */
+export function named(compilation: Compilation): NamedNamespace[] {
+  const { config, joined } = compilation;
+  return (config.linux?.namespaces ?? [])
+    .map(({ type, path = '' }, index) => ({ type, path, index }))
+    .filter(({ type, path }) => path !== '' && !joined?.own.has(type))
+    .sort((a, b) => Number(a.type === 'mount') - Number(b.type === 'mount'));
+}
+
+/** @throws TareError `unsupported` for what this kernel does not have, or what would change the host */
 export function checkNamespaces(compilation: Compilation): void {
   const { config, features } = compilation;
-  const namespaces = config.linux?.namespaces ?? [];
-  if (!creates(compilation, 'mount')) {
-    const joins = namespaces.some((n) => n.type === 'mount');
-    throw unsupported(
-      'linux.namespaces',
-      joins
-        ? 'joins a mount namespace, which this version of Tare cannot do yet'
-        : 'has no mount namespace: changing the root would change the host’s',
-    );
-  }
-  namespaces.forEach((namespace, i) => {
-    if (namespace.path && (namespace.type === 'pid' || namespace.type === 'user' || namespace.type === 'time')) {
-      throw unsupported(
-        `linux.namespaces[${i}].path`,
-        `joins a ${namespace.type} namespace, which this version of Tare cannot do yet`,
-      );
-    }
-    if (namespace.type === 'time' && !features.timeNamespaces) {
+  config.linux?.namespaces?.forEach(({ type }, i) => {
+    if (type === 'time' && !features.timeNamespaces) {
       throw unsupported(`linux.namespaces[${i}]`, 'asks for a time namespace, which this kernel does not have');
     }
   });
-  if (creates(compilation, 'user') && namespaces.some((n) => n.path)) {
-    throw unsupported(
-      'linux.namespaces',
-      'makes a user namespace and joins another kind by path, which this version of Tare cannot do yet',
-    );
+  for (const field of ['hostname', 'domainname'] as const) {
+    if (config[field] && !has(compilation, 'uts')) {
+      throw unsupported(field, 'would change the name of the host, whose uts namespace the container has');
+    }
   }
 }
 
-/** Inside: joins the namespaces that are named by a path. */
-export function joinNamespaces({ builder, config }: Compilation): void {
-  // #region join
-  config.linux?.namespaces?.forEach((namespace: Namespace, i) => {
-    if (!namespace.path) return;
-    const inside = builder.inside.for(`linux.namespaces[${i}].path`);
-    const fd = inside.openat2(
-      { dir: 'cwd', path: namespace.path, flags: O_CLOEXEC, mode: 0, resolve: 0 },
-      { as: `${namespace.type} namespace`, why: `the ${namespace.type} namespace to join` },
-    );
-    inside.setns({ fd, flags: FLAGS[namespace.type] }, 'joined; the kernel checks that it is of this kind');
-    inside.close({ fd }, 'joined');
-  });
-  // #endregion
+/** Inside: joins the namespaces that are named by a path, but for what the bridge has joined already. */
+export function joinNamespaces(compilation: Compilation): void {
+  if (changesUserInBridge(compilation)) return;
+  for (const namespace of named(compilation)) {
+    if (namespace.type === 'pid') continue;
+    joinNamespace(compilation.builder.inside, namespace);
+  }
 }
+
+/** One namespace: opened by its path, joined, closed. */
+export function joinNamespace(lane: LaneBuilder, namespace: NamedNamespace): void {
+  join(lane, namespace, openNamespace(lane, namespace));
+}
+
+// #region join
+export function openNamespace(lane: LaneBuilder, { type, path, index }: NamedNamespace): Slot<'fd'> {
+  return lane
+    .for(`linux.namespaces[${index}].path`)
+    .openat2(
+      { dir: 'cwd', path, flags: O_CLOEXEC, mode: 0, resolve: 0 },
+      { as: `${type} namespace`, why: `the ${type} namespace to join` },
+    );
+}
+
+export function join(lane: LaneBuilder, { type, index }: NamedNamespace, fd: Slot<'fd'>): void {
+  const at = lane.for(`linux.namespaces[${index}].path`);
+  at.setns({ fd, flags: FLAGS[type] }, `${JOINED[type] ?? 'joined'}; the kernel checks that it is of this kind`);
+  at.close({ fd }, 'joined');
+}
+// #endregion
+
+const JOINED: Readonly<Partial<Record<NamespaceType, string>>> = {
+  pid: 'its children will be born there',
+  user: 'all rights in there, and none outside any more',
+};
 
 /** Outside: says which users of the host the users of the new namespace are. Until then the container is nobody. */
 export function writeIdMaps(compilation: Compilation, pid: Slot<'pid'>): void {
@@ -125,7 +157,8 @@ export function writeProc(lane: LaneBuilder, pid: Slot<'pid'>, path: string, tex
   lane.close({ fd }, 'written');
 }
 
-function mapText(mappings: readonly IdMapping[] = []): string {
+/** The lines of a uid_map or gid_map. */
+export function mapText(mappings: readonly IdMapping[] = []): string {
   return mappings.map((m) => `${m.containerID} ${m.hostID} ${m.size}\n`).join('');
 }
 
