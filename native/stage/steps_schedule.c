@@ -10,10 +10,11 @@
 
 enum { IOPRIO_WHO_PROCESS = 1 }; /* ioprio_set(2) */
 
+/* All of the structure: SCHED_FLAG_UTIL_CLAMP_* is refused without its last two members, here 0. An older kernel takes a longer one whose rest is 0. */
 int step_sched_setattr(struct call *call)
 {
     struct sched_attr attributes = {
-        .size = SCHED_ATTR_SIZE_VER0,
+        .size = sizeof attributes,
         .sched_policy = (uint32_t)number_at(call, 0),
         .sched_flags = number_at(call, 1),
         .sched_nice = (int32_t)number_at(call, 2),

@@ -92,12 +92,15 @@ export async function launch(
 
   const reached = new Promised<void>();
   const opened = new Promised<void>();
+  const born = new Promised<void>();
   let init: StoredState['init'];
   options.onPlan?.(plan);
   const run = startPlan(directory, plan, {
     ...options.driver,
     stdio: options.stdio,
     onCall: async (name, fd) => {
+      // Its lane may be heard before the one that cloned it.
+      if (name === CREATE.seccompListener) await born.promise;
       if (name !== CREATE.start)
         return answerCall({ directory, state: { ...state, init }, config: bundle.config }, name, fd);
       reached.resolve();
@@ -110,6 +113,7 @@ export async function launch(
       const identity = identityOf(child.pid);
       if (identity) journal(directory, { undo: 'process', process: identity });
       if (child.lane === 'inside') init = identity;
+      if (child.lane === 'inside') born.resolve();
     },
   });
   options.onProcess?.('outside', run.pid);

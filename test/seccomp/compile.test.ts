@@ -178,9 +178,10 @@ test('flags: as asked, SPEC_ALLOW when none are, and a listener when a rule asks
   const syscalls = [{ names: ['mkdir'], action: 'SCMP_ACT_NOTIFY' }];
   expect(flags({})).toBe(4);
   expect(flags({ flags: [] })).toBe(0);
-  expect(flags({ flags: ['SECCOMP_FILTER_FLAG_LOG', 'SECCOMP_FILTER_FLAG_TSYNC'] })).toBe(3);
+  expect(flags({ flags: ['SECCOMP_FILTER_FLAG_LOG', 'SECCOMP_FILTER_FLAG_TSYNC'] })).toBe(2);
   expect(flags({ flags: [], syscalls })).toBe(8);
-  expect(flags({ flags: ['SECCOMP_FILTER_FLAG_TSYNC'], syscalls })).toBe(1 | 8 | 16);
+  expect(flags({ flags: ['SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV'], syscalls })).toBe(32 | 8);
+  expect(flags({ flags: ['SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV'] })).toBe(0);
 });
 
 function caught(run: () => unknown): TareError {

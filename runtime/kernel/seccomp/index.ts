@@ -16,4 +16,11 @@ export { type CompiledFilter, compileSeccomp } from './compile.js';
 export { type DefaultProfileOptions, defaultFilter, defaultProfile } from './default-profile.js';
 export { disassemble } from './disassemble.js';
 export { checkProgram, interpret, type SeccompData } from './interpret.js';
-export { FLAG_NAMES, OPERATOR_NAMES, type SeccompProfile, type SyscallArg, type SyscallRule } from './profile.js';
+export {
+  FLAG_NAMES,
+  NEW_LISTENER,
+  OPERATOR_NAMES,
+  type SeccompProfile,
+  type SyscallArg,
+  type SyscallRule,
+} from './profile.js';

@@ -77,7 +77,8 @@ export interface ArchitecturePolicy {
 }
 
 const FLAGS: Readonly<Record<string, number>> = {
-  SECCOMP_FILTER_FLAG_TSYNC: 1,
+  // Would give the filter to all threads: the process that loads it has one.
+  SECCOMP_FILTER_FLAG_TSYNC: 0,
   SECCOMP_FILTER_FLAG_LOG: 2,
   SECCOMP_FILTER_FLAG_SPEC_ALLOW: 4,
   SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: 32,
@@ -86,8 +87,8 @@ const FLAGS: Readonly<Record<string, number>> = {
 export const OPERATOR_NAMES: readonly string[] = OPERATORS.map((operator) => `SCMP_CMP_${operator}`);
 export const FLAG_NAMES: readonly string[] = Object.keys(FLAGS);
 
-const NEW_LISTENER = 8;
-const TSYNC_ESRCH = 16;
+/** Set when a rule asks the listener. */
+export const NEW_LISTENER = 8;
 
 /** @throws TareError `config`, with the path of the field in config.json, for anything that the specification does not have. */
 export function resolveProfile(
@@ -215,6 +216,7 @@ function flagsOf(profile: SeccompProfile, notifies: boolean, path: string): numb
       throw new TareError('config', `${field}: there is no flag ${JSON.stringify(name)}`, { path: field });
     flags |= flag;
   }
-  if (notifies) flags |= NEW_LISTENER | (flags & 1 ? TSYNC_ESRCH : 0);
-  return flags;
+  if (notifies) return flags | NEW_LISTENER;
+  // The kernel refuses it, EINVAL, where nobody is asked and so nobody waits.
+  return flags & ~(FLAGS.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV as number);
 }

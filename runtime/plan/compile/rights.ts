@@ -2,6 +2,7 @@
  * The last that happens before the program: its system call filter, its user and capabilities, no_new_privs. What is left of
  * the process's rights afterwards is what the program has. seccomp(2), capabilities(7), prctl(2).
  */
+import { NEW_LISTENER } from '../../kernel/seccomp/index.js';
 import { PR_SET_NO_NEW_PRIVS } from './abi.js';
 import type { Compilation } from './compilation.js';
 import { becomeUser, ownStdio } from './identity.js';
@@ -28,9 +29,6 @@ export function dropRights(compilation: Compilation): void {
     );
   loadFilter(compilation);
 }
-
-/** SECCOMP_FILTER_FLAG_NEW_LISTENER of <linux/seccomp.h>. */
-const NEW_LISTENER = 8;
 
 function loadFilter({ builder, filter }: Compilation): void {
   if (filter === null) return;

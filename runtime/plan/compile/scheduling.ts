@@ -4,13 +4,14 @@
  * sched_setaffinity(2), set_mempolicy(2), personality(2).
  */
 import { TareError } from '../../kernel/error.js';
-import type {
-  IoPriorityClass,
-  MemoryPolicyFlag,
-  MemoryPolicyMode,
-  Personality,
-  SchedulerFlag,
-  SchedulerPolicy,
+import {
+  type IoPriorityClass,
+  type MemoryPolicyFlag,
+  type MemoryPolicyMode,
+  type Personality,
+  parseNumberList,
+  type SchedulerFlag,
+  type SchedulerPolicy,
 } from '../../oci/index.js';
 import type { LaneBuilder } from '../builder.js';
 import type { Compilation } from './compilation.js';
@@ -52,7 +53,7 @@ export function finalAffinity(compilation: Pick<Compilation, 'process' | 'builde
 
 function setAffinity(lane: LaneBuilder, field: string, processors: string | undefined, when: string): void {
   if (!processors) return;
-  const mask = parseSet(processors, MAX_PROCESSORS, field, 'processor');
+  const mask = bitSet(processors, MAX_PROCESSORS, field);
   lane.for(field).sched_setaffinity({ mask }, `on the processors ${processors.trim()} ${when}`);
 }
 
@@ -153,15 +154,7 @@ function setMemoryPolicy({ builder, config }: Compilation): void {
   const { memoryPolicy } = config.linux ?? {};
   if (memoryPolicy === undefined) return;
   const { mode, nodes = '', flags = [] } = memoryPolicy;
-  const set = nodes.trim() === '' ? new Uint8Array() : parseSet(nodes, MAX_NODES, 'linux.memoryPolicy.nodes', 'node');
-  const takesNone = mode === 'MPOL_DEFAULT' || mode === 'MPOL_LOCAL';
-  if (takesNone && set.length > 0) {
-    const count = [...set].reduce((sum, byte) => sum + byte.toString(2).replaceAll('0', '').length, 0);
-    throw refusal(
-      'linux.memoryPolicy.nodes',
-      `is ${JSON.stringify(nodes)}: ${mode} mode requires 0 nodes but got ${count}`,
-    );
-  }
+  const set = bitSet(nodes, MAX_NODES, 'linux.memoryPolicy.nodes');
   const bits = flags.reduce((mask, flag) => mask | MODE_FLAG_BITS[flag], MODES[mode]);
   const where = nodes ? ` of the nodes ${nodes}` : '';
   builder.inside
@@ -173,21 +166,16 @@ function setMemoryPolicy({ builder, config }: Compilation): void {
 const MAX_PROCESSORS = 8192;
 const MAX_NODES = 1024;
 
-/** `0-3,7` as a bit set, in whole words, as the kernel reads it: cpuset(7), "List format". */
-function parseSet(text: string, most: number, field: string, what: string): Uint8Array {
-  const set = new Uint8Array(most / 8);
-  let last = 0;
-  for (const part of text.split(',')) {
-    const match = /^\s*(\d+)(?:-(\d+))?\s*$/.exec(part);
-    const [from, to] = [Number(match?.[1]), Number(match?.[2] ?? match?.[1])];
-    if (!match || from > to || to >= most) {
-      const kind = what === 'node' ? 'an invalid memory policy node list' : 'no list of processors';
-      throw refusal(field, `is ${JSON.stringify(text)}: ${kind}; numbers below ${most} and ranges, as in 0-3,7`);
-    }
-    for (let i = from; i <= to; i++) (set[i >> 3] as number) |= 1 << (i & 7);
-    last = Math.max(last, to);
+/** `0-3,7` as a bit set, in whole words of the kernel; empty for no number. */
+function bitSet(list: string, most: number, field: string): Uint8Array {
+  const numbers = parseNumberList(list);
+  const last = numbers?.at(-1) ?? -1;
+  if (numbers === null || last >= most) {
+    throw refusal(field, `is ${JSON.stringify(list)}: an invalid list of numbers below ${most}, as 0-3,7`);
   }
-  return set.subarray(0, (Math.floor(last / 64) + 1) * 8);
+  const set = new Uint8Array(Math.ceil((last + 1) / 64) * 8);
+  for (const number of numbers) (set[number >> 3] as number) |= 1 << (number & 7);
+  return set;
 }
 
 function refusal(path: string, what: string): TareError {
