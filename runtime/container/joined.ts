@@ -87,9 +87,13 @@ function openNamespace(type: NamespaceType, path: string, field: string): number
   }
   if (kindOf(fd) === FLAGS[type]) return fd;
   native.close(fd);
-  throw new TareError('config', `config.json: ${field} must lead to a ${type} namespace, which ${path} is not`, {
-    path: field,
-  });
+  throw new TareError(
+    'config',
+    `config.json: ${field} must lead to a namespace of type ${type}, which ${path} is not`,
+    {
+      path: field,
+    },
+  );
 }
 
 function kindOf(fd: number): number | undefined {

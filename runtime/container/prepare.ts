@@ -8,10 +8,11 @@ import { type CgroupPlan, type DeviceRule, planCgroup } from '../kernel/cgroup/i
 import { TareError } from '../kernel/error.js';
 import { type Features, probeFeatures } from '../kernel/features.js';
 import type { Bundle } from '../oci/index.js';
-import { type Caller, type Compiled, type CompileInput, compileCreate } from '../plan/index.js';
+import { type Caller, type Compiled, type CompileInput, compileCreate, type JoinedNamespaces } from '../plan/index.js';
 import { thisCaller } from './caller.js';
 import { compileFilter } from './filter.js';
 import { withHome } from './home.js';
+import { examineNamespaces } from './joined.js';
 
 /** What of it is not found out here goes to the compiler as it is: see `CompileInput`. */
 export interface PrepareOptions
@@ -19,6 +20,8 @@ export interface PrepareOptions
   /** What the kernel can do; asked for unless given. A poorer value tests the fallbacks. */
   readonly features?: Features;
   readonly caller?: Caller;
+  /** What is known of the namespaces that are joined by path; looked at unless given. */
+  readonly joined?: JoinedNamespaces;
 }
 
 export interface Prepared extends Compiled {
@@ -43,6 +46,7 @@ export function prepare(options: PrepareOptions): Prepared {
     cgroup,
     filter: compileFilter(bundle.config.linux?.seccomp),
     caller,
+    joined: options.joined ?? examineNamespaces(bundle.config),
     init: options.init,
     gate: options.gate,
     preserveFds: options.preserveFds,

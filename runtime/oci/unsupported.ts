@@ -15,7 +15,6 @@ export function unsupported(config: Config): Fault[] {
     ['process.scheduler', process?.scheduler, 'a scheduling policy'],
     ['process.ioPriority', process?.ioPriority, 'an I/O priority'],
     ['process.execCPUAffinity', process?.execCPUAffinity, 'a CPU affinity for exec'],
-    ['linux.timeOffsets', linux?.timeOffsets, 'clock offsets'],
     ['linux.intelRdt', linux?.intelRdt, 'cache and bandwidth allocation (resctrl)'],
     ['linux.memoryPolicy', linux?.memoryPolicy, 'a NUMA memory policy'],
     ['linux.netDevices', linux?.netDevices, 'moving network devices'],

@@ -7,6 +7,7 @@ import type { CgroupAction, CgroupPlan } from '../../kernel/cgroup/index.js';
 import type { Slot } from '../plan.js';
 import { CLONE_NEWCGROUP, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY, O_WRONLY } from './abi.js';
 import { type Compilation, creates } from './compilation.js';
+import { changesUserInBridge } from './namespaces.js';
 
 /** What the later steps need of the cgroup. */
 export interface CgroupEntrance {
@@ -50,7 +51,8 @@ export function makeCgroup(compilation: Compilation): CgroupEntrance {
     }
   });
   const outside = builder.outside.for('linux.cgroupsPath');
-  const useClone = features.cloneIntoCgroup && cgroup.into !== undefined;
+  // Who has become a user of the container may not put a process there; writing to a file that outside has opened it may.
+  const useClone = features.cloneIntoCgroup && cgroup.into !== undefined && !changesUserInBridge(compilation);
   const into = useClone
     ? outside.openat2(
         { dir: 'cwd', path: cgroup.into ?? '', flags: O_PATH | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve: 0 },

@@ -1,0 +1,239 @@
+/**
+ * Namespaces of a real container, by the inodes of /proc/PID/ns: new, inherited, joined by path, in every order that a user
+ * namespace makes.
+ */
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { until } from '../stage/stage.js';
+import {
+  LINKS,
+  type Mutable,
+  mapUsers,
+  namespaceOf,
+  type Running,
+  runBundle,
+  setNamespace,
+  type Type,
+} from './bundle.js';
+
+const TYPES = Object.keys(LINKS) as Type[];
+const path = (pid: number, type: Type) => `/proc/${pid}/ns/${LINKS[type]}`;
+const ofHost = (type: Type) => namespaceOf('self', type);
+
+/** Joins these of another container. */
+const joining = (other: Running, types: readonly Type[]) => (config: Mutable) => {
+  for (const type of types) setNamespace(config, type, path(other.pid, type));
+};
+
+/** The first user of the host that is one of the containers'. */
+const FIRST = 200_000;
+
+/** A user namespace of its own, and a time namespace. */
+const withUsers = (config: Mutable) => {
+  setNamespace(config, 'user');
+  setNamespace(config, 'time');
+  mapUsers(config, FIRST);
+};
+
+/** For a container that may not mount a proc: its pid namespace is another user namespace's. */
+const withoutProc = (config: Mutable) => {
+  config.mounts = config.mounts?.filter(({ type }) => type !== 'proc');
+  config.linux.maskedPaths = [];
+  config.linux.readonlyPaths = [];
+};
+
+const expectSame = (one: Running, other: Running, types: readonly Type[]) =>
+  expect(types.map((type) => [type, one.ns(type)])).toEqual(types.map((type) => [type, other.ns(type)]));
+
+/** The rest are its own: neither the host's nor the other's. */
+const expectOwn = (one: Running, other: Running, types: readonly Type[]) => {
+  for (const type of types) expect([ofHost(type), other.ns(type)], type).not.toContain(one.ns(type));
+};
+
+const status = (pid: number, field: string) =>
+  new RegExp(`^${field}:\\s+(.*)$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+
+describe('a namespace joined by path', () => {
+  it.each(['network', 'ipc', 'uts', 'cgroup', 'pid', 'time'] as const)(
+    '%s is that of the other container',
+    async (type) => {
+      await using first = await runBundle((config) => setNamespace(config, type));
+      await using second = await runBundle(joining(first, [type]));
+      expectSame(second, first, [type]);
+      expectOwn(first, second, []);
+      expect(first.ns(type)).not.toBe(ofHost(type));
+      expectOwn(
+        second,
+        first,
+        TYPES.filter((other) => !['user', 'time', type].includes(other)),
+      );
+    },
+  );
+
+  it('all at once, but for the mounts, is a pod', async () => {
+    const types: Type[] = ['network', 'ipc', 'uts', 'cgroup', 'pid', 'time'];
+    await using first = await runBundle((config) => setNamespace(config, 'time'));
+    await using second = await runBundle(joining(first, types));
+    expectSame(second, first, types);
+    expectOwn(second, first, ['mount']);
+    // Its proc is that of the pid namespace that it joined.
+    expect(readFileSync(`/proc/${second.pid}/root/proc/1/comm`, 'utf8').trim()).toBe('sleep');
+    expect(status(second.pid, 'NSpid')?.split(/\s+/)).toHaveLength(2);
+  });
+});
+
+describe('a new user namespace', () => {
+  it('together with namespaces of the host’s that are joined owns what is new', async () => {
+    const types: Type[] = ['network', 'ipc', 'uts', 'cgroup'];
+    await using first = await runBundle(() => undefined);
+    await using second = await runBundle((config) => {
+      joining(first, types)(config);
+      withUsers(config);
+      // A sysfs shows a network namespace: who has no rights over it may not mount one. The same of mqueue and ipc.
+      config.mounts = config.mounts?.filter(({ type }) => type !== 'sysfs' && type !== 'mqueue' && type !== 'cgroup');
+    });
+    expectSame(second, first, types);
+    expectOwn(second, first, ['user', 'mount', 'pid', 'time']);
+    expect(status(second.pid, 'Uid')?.split(/\s+/)).toEqual(['200000', '200000', '200000', '200000']);
+    expect(status(second.pid, 'CapEff')).toBe('00000000a80425fb');
+  });
+
+  it('together with a pid namespace of the host’s', async () => {
+    await using first = await runBundle(() => undefined);
+    await using second = await runBundle((config) => {
+      joining(first, ['pid'])(config);
+      withUsers(config);
+      withoutProc(config);
+    });
+    expectSame(second, first, ['pid']);
+    expectOwn(second, first, ['user', 'mount', 'network', 'ipc', 'uts', 'time']);
+  });
+});
+
+describe('a user namespace joined by path', () => {
+  it.each<[string, Type[]]>([
+    ['with new ones for the rest', ['user']],
+    ['with a network that it owns', ['user', 'network']],
+    ['with all that it owns but mounts', ['user', 'network', 'ipc', 'uts', 'cgroup', 'pid', 'time']],
+    ['with its pid namespace', ['user', 'pid']],
+  ])('%s', async (_, types) => {
+    await using first = await runBundle(withUsers);
+    await using second = await runBundle(
+      (config) => {
+        setNamespace(config, 'time');
+        joining(first, types)(config);
+        config.process.oomScoreAdj = 77;
+        config.hostname = 'joined';
+      },
+      {},
+      { rootfsOwner: FIRST },
+    );
+    expectSame(second, first, types);
+    expectOwn(
+      second,
+      first,
+      TYPES.filter((type) => !types.includes(type)),
+    );
+    expect(status(second.pid, 'Uid')?.split(/\s+/)[0]).toBe('200000');
+    expect(readFileSync(`/proc/${second.pid}/oom_score_adj`, 'utf8').trim()).toBe('77');
+  });
+
+  it('with a network of the host’s, which is joined before', async () => {
+    await using users = await runBundle(withUsers);
+    await using network = await runBundle(() => undefined);
+    await using both = await runBundle(
+      (config) => {
+        joining(users, ['user'])(config);
+        joining(network, ['network'])(config);
+        config.mounts = config.mounts?.filter(({ type }) => type !== 'sysfs');
+      },
+      {},
+      { rootfsOwner: FIRST },
+    );
+    expectSame(both, users, ['user']);
+    expectSame(both, network, ['network']);
+  });
+});
+
+describe('linux.timeOffsets', () => {
+  const offsets = { monotonic: { secs: 86_400, nanosecs: 5 }, boottime: { secs: 172_800 } };
+  const uptime = (text: string) => Number(text.split(' ')[0]);
+
+  it.each<[string, (config: Mutable) => void]>([
+    ['alone', () => undefined],
+    ['in a new user namespace', (config) => withUsers(config)],
+  ])('set the clocks of the container: %s', async (_, edit) => {
+    await using one = await runBundle((config) => {
+      setNamespace(config, 'time');
+      edit(config);
+      config.linux.timeOffsets = offsets;
+      config.process.oomScoreAdj = 33;
+      config.process.args = ['sh', '-c', 'cat /proc/uptime; cat /proc/self/timens_offsets; exec sleep 1000'];
+    });
+    await until(() => one.output().split('\n').length > 3);
+    const [up = '', ...lines] = one.output().trim().split('\n');
+    expect(uptime(up) - uptime(readFileSync('/proc/uptime', 'utf8'))).toBeGreaterThan(172_700);
+    expect(lines.map((line) => line.trim().split(/\s+/))).toEqual([
+      ['monotonic', '86400', '5'],
+      ['boottime', '172800', '0'],
+    ]);
+    expect(one.ns('time')).not.toBe(ofHost('time'));
+    expect(readFileSync(`/proc/${one.pid}/oom_score_adj`, 'utf8').trim()).toBe('33');
+    // The bridge has gone.
+    expect(status(one.pid, 'PPid')).toBe(String(one.stage));
+    expect(readFileSync(`/proc/${one.stage}/task/${one.stage}/children`, 'utf8').trim()).toBe(String(one.pid));
+  });
+
+  it('hold in a user namespace that is joined, with its network', async () => {
+    await using first = await runBundle(withUsers);
+    await using second = await runBundle(
+      (config) => {
+        joining(first, ['user', 'network'])(config);
+        setNamespace(config, 'time');
+        config.linux.timeOffsets = offsets;
+      },
+      {},
+      { rootfsOwner: FIRST },
+    );
+    expectSame(second, first, ['user', 'network']);
+    expectOwn(second, first, ['time']);
+    expect(readFileSync(`/proc/${second.pid}/timens_offsets`, 'utf8')).toMatch(
+      /monotonic +86400 +5\nboottime +172800 +0\n/,
+    );
+  });
+
+  it('that no clock can have are refused, and nothing is left', async () => {
+    const failing = runBundle((config) => {
+      setNamespace(config, 'time');
+      config.linux.timeOffsets = { monotonic: { secs: -(2 ** 40) } };
+    });
+    await expect(failing).rejects.toThrow(/write.*ERANGE.*linux.timeOffsets/);
+  });
+});
+
+describe('a path that leads to no namespace of its kind', () => {
+  it.each([
+    [
+      'another kind',
+      '/proc/self/ns/net',
+      'linux.namespaces[5].path must lead to a namespace of type ipc, which /proc/self/ns/net is not',
+    ],
+    ['no namespace', '/etc/passwd', 'must lead to a namespace of type ipc, which /etc/passwd is not'],
+    ['nothing', '/proc/self/ns/none', 'linux.namespaces[5].path: /proc/self/ns/none does not exist'],
+  ])('is refused before anything is made: %s', async (_, file, sentence) => {
+    await expect(runBundle((config) => setNamespace(config, 'ipc', file))).rejects.toThrow(sentence);
+  });
+
+  it('is inherited where it is the caller’s own', async () => {
+    await using one = await runBundle((config) => {
+      for (const type of ['network', 'ipc', 'user', 'pid', 'time'] as const)
+        setNamespace(config, type, `/proc/self/ns/${LINKS[type]}`);
+    });
+    for (const type of ['network', 'ipc', 'user', 'pid', 'time'] as const) expect(one.ns(type)).toBe(ofHost(type));
+    const renamed = runBundle((config) => {
+      setNamespace(config, 'uts', '/proc/self/ns/uts');
+      config.hostname = 'mine';
+    });
+    await expect(renamed).rejects.toThrow('would change the name of the host');
+  });
+});
