@@ -44,6 +44,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: 'List containers',
     load: async (context) => (await import('./oci/list.js')).listCommand(context),
   },
+  spec: {
+    description: 'Write a config.json to begin with',
+    load: async () => (await import('./oci/spec.js')).specCommand(),
+  },
 };
 
 /** The options of `tare-oci` itself that take a value. */

@@ -31,7 +31,7 @@ export interface DefaultOptions {
   readonly caller: { readonly uid: number; readonly gid: number };
 }
 
-const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+export const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export function defaultConfig(options: DefaultOptions): Config {
   const rootless = options.caller.uid !== 0;
@@ -83,7 +83,8 @@ function environment({ env = [], terminal }: DefaultOptions, uid: number): strin
   return [...defaults.filter((entry) => !named.has(entry.slice(0, entry.indexOf('=')))), ...env];
 }
 
-function defaultMounts(rootless: boolean): Mount[] {
+/** What a container usually has mounted. @param rootless in a user namespace of a single user */
+export function defaultMounts(rootless: boolean): Mount[] {
   const safe = ['nosuid', 'noexec', 'nodev'];
   // Group 5 (tty) is not mapped into the user namespace of a single user.
   const tty = rootless ? [] : ['gid=5'];
@@ -120,7 +121,7 @@ function resources({ limits = {}, caller }: DefaultOptions): NonNullable<Config[
 }
 
 /** Files of /proc and /sys that tell of the host, or reach its hardware, and that no namespace confines. */
-const MASKED_PATHS = [
+export const MASKED_PATHS = [
   '/proc/acpi',
   '/proc/asound',
   '/proc/interrupts',
@@ -136,4 +137,4 @@ const MASKED_PATHS = [
 ];
 
 /** Where the host's kernel would be changed. */
-const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+export const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];

@@ -50,6 +50,7 @@ export { sysctlPath } from './rules/sysctl.js';
 export type { Fault } from './schema.js';
 export type { Seccomp } from './seccomp.js';
 export { OCI_VERSION, type OciState, type Status } from './state.js';
+export { supports } from './supports.js';
 export {
   type Bundle,
   checkConfig,

@@ -3,7 +3,7 @@
  * config-linux.md#control-groups. Absent means unchanged; -1 means no limit, where a limit may be negative.
  */
 import { i64, u16, u32, u64 } from './fields.js';
-import { array, flag, integer, object, optional, record, type TypeOf, text, word } from './schema.js';
+import { array, flag, integer, object, optional, record, type Schema, type TypeOf, text, word } from './schema.js';
 
 /** -1, or nothing, stands for every number. */
 const deviceRule = object({
@@ -14,6 +14,11 @@ const deviceRule = object({
   access: optional(text),
 });
 
+/** Docker sends -1 for "not set", which Go's uint64 makes 2^64-1, and a double 2^64. */
+const swappiness: Schema<number> = {
+  read: (value, path, faults) => (value === 2 ** 64 ? value : integer(0, 200).read(value, path, faults)),
+};
+
 /** Bytes. */
 const memory = object({
   limit: optional(i64),
@@ -22,7 +27,7 @@ const memory = object({
   swap: optional(i64),
   kernel: optional(i64),
   kernelTCP: optional(i64),
-  swappiness: optional(integer(0, 200)),
+  swappiness: optional(swappiness),
   disableOOMKiller: optional(flag),
   useHierarchy: optional(flag),
   checkBeforeUpdate: optional(flag),

@@ -25,4 +25,4 @@ export interface OciState {
 }
 
 /** The version of the runtime specification that Tare's own documents (states, default configurations) carry. */
-export const OCI_VERSION = '1.2.0';
+export const OCI_VERSION = '1.3.0';

@@ -5,28 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TareError } from '../../runtime/kernel/error.js';
 import { checkConfig, loadBundle, parseConfig } from '../../runtime/oci/index.js';
-
-/** The least that is a valid config.json for Linux; the tests change one thing at a time. */
-const minimal = () => ({
-  ociVersion: '1.0.2',
-  root: { path: 'rootfs' },
-  process: { cwd: '/', args: ['sh'], user: { uid: 0, gid: 0 } },
-  linux: { namespaces: [{ type: 'mount' }, { type: 'uts' }] },
-});
-
-type Json = Record<string, unknown>;
-
-function withField(path: string, value: unknown): Json {
-  const config: Json = structuredClone(minimal());
-  const parts = path.split('.');
-  let at = config;
-  for (const part of parts.slice(0, -1)) {
-    at[part] ??= {};
-    at = at[part] as Json;
-  }
-  at[parts.at(-1) as string] = value;
-  return config;
-}
+import { minimal, withField } from './minimal.js';
 
 function error(act: () => unknown): TareError {
   try {
