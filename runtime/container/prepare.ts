@@ -3,13 +3,13 @@
  * bundle that cannot be run is refused while there is nothing to undo; `tare plan` stops here.
  */
 import { statSync } from 'node:fs';
-import { DEFAULT_DEVICE_RULES } from '../kernel/cgroup/devices.js';
-import { type CgroupPlan, type DeviceRule, planCgroup } from '../kernel/cgroup/index.js';
+import type { CgroupPlan } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
 import { type Features, probeFeatures } from '../kernel/features.js';
 import type { Bundle } from '../oci/index.js';
 import { type Caller, type Compiled, type CompileInput, compileCreate, type JoinedNamespaces } from '../plan/index.js';
 import { thisCaller } from './caller.js';
+import { cgroupOf } from './cgroup.js';
 import { compileFilter } from './filter.js';
 import { withHome } from './home.js';
 import { examineNamespaces } from './joined.js';
@@ -79,36 +79,4 @@ function checkRights({ config }: Bundle, features: Features, caller: Caller): vo
     ? 'add a user namespace with mappings to linux.namespaces'
     : 'and this machine lets only root make user namespaces';
   throw new TareError('permission', `a container without a user namespace needs root: ${how}`);
-}
-
-function cgroupOf(
-  { config }: Bundle,
-  id: string,
-  { cgroups, deviceProgram }: Features,
-  caller: Caller,
-  warnings: string[],
-): CgroupPlan | null {
-  if (cgroups.layout === 'none') return null;
-  const { devices = [], memory, pids, cpu } = config.linux?.resources ?? {};
-  const named = config.linux?.cgroupsPath;
-  const path = named || `${process.env.TARE_CGROUP_PARENT ?? '/tare'}/${id}`;
-  // Nothing is allowed that neither the bundle nor the defaults allow; the defaults come last, since a container needs them.
-  // A user who is not root can neither write device rules nor make devices.
-  const [denyAll, ...defaults] = DEFAULT_DEVICE_RULES as readonly [DeviceRule, ...DeviceRule[]];
-  const asked = devices.map((rule, i) => ({ ...rule, field: `linux.resources.devices[${i}]` }));
-  const rules = caller.uid === 0 ? [denyAll, ...asked, ...defaults] : [];
-  const plan = planCgroup(cgroups, {
-    path,
-    limits: { memory, pids, cpu, devices: rules },
-    devicePrograms: deviceProgram,
-    // Who names a cgroup may look for it in every hierarchy. Else it is made where something is limited, and in version 2, by
-    // which a container is frozen and killed: each hierarchy more costs its cgroup, a move and a mount.
-    hierarchies: named ? 'all' : 'needed',
-  });
-  for (const { field, why } of plan.unenforced) {
-    const sentence = `${field} cannot be enforced here: ${why}`;
-    if (!field.startsWith('linux.resources.devices')) throw new TareError('unsupported', sentence, { path: field });
-    warnings.push(sentence);
-  }
-  return plan.places.length === 0 ? null : plan;
 }

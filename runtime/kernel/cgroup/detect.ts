@@ -30,7 +30,7 @@ export const realCgroupFiles: CgroupFiles = {
       return readFileSync(path, 'utf8');
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? '';
-      if (['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ENODEV', 'EOPNOTSUPP'].includes(code)) return undefined;
+      if (['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ENODEV', 'EOPNOTSUPP', 'ESRCH'].includes(code)) return undefined;
       throw error;
     }
   },

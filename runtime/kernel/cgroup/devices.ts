@@ -4,7 +4,7 @@
  * Documentation/admin-guide/cgroup-v1/devices.rst; runtime-spec: config-linux.md, Allowed Device list.
  */
 import { TareError } from '../error.js';
-import type { Setting } from './limits.js';
+import type { Setting } from './setting.js';
 import type { DeviceRule } from './types.js';
 
 const BY_DEFAULT = 'default';

@@ -1,27 +1,38 @@
 /**
  * Whether a kernel offers a file of a cgroup that is not made yet. It is looked for in cgroups that are there: our own, or one
- * on the way to the new one. But the root of version 2 has no limits, and any other cgroup only those of controllers that
+ * on the way to the new one. But a root has few of the files, and any other cgroup of version 2 only those of controllers that
  * are enabled for it; where none can tell, what the kernel says of itself does. cgroup-v2.rst, "Core Interface Files".
  */
 import { join } from 'node:path';
-import type { Setting } from './limits.js';
 import { pathSteps } from './path.js';
+import type { Presence, Setting } from './setting.js';
 import type { CgroupFiles, Hierarchy } from './types.js';
+
+/** Controllers of version 1 whose files the root lacks (CFTYPE_NOT_ON_ROOT). */
+const ROOT_LACKS = ['blkio', 'hugetlb'];
 
 /** @param path of the new cgroup, checked */
 export function isOffered(setting: Setting, hierarchy: Hierarchy, path: string, files: CgroupFiles): boolean {
   const { optional, file, controller } = setting;
   if (!optional) return true;
   const has = (directory: string) => files.read(join(directory, file)) !== undefined;
-  if (hierarchy.version === 1) return has(hierarchy.own);
-  const beside = [hierarchy.own, ...pathSteps(hierarchy, path)].filter(
-    (directory) => directory !== hierarchy.mountPoint,
-  );
+  const { version, mountPoint, own } = hierarchy;
+  const beside = [own, ...pathSteps(hierarchy, path)].filter((directory) => directory !== mountPoint);
   if (beside.some(has)) return true;
+  if (version === 1) {
+    if (has(mountPoint)) return true;
+    const isKnown = beside.some((directory) => files.isDirectory(directory));
+    return !isKnown && ROOT_LACKS.includes(controller) && isPresent(optional, mountPoint, files);
+  }
   const controllersOf = (directory: string) => (files.read(join(directory, 'cgroup.controllers')) ?? '').split(/\s+/);
   if (beside.some((directory) => controllersOf(directory).includes(controller))) return false;
-  if ('with' in optional) return files.read(optional.with) !== undefined;
-  return isAtLeast(files.read('/proc/sys/kernel/osrelease') ?? '', optional.since);
+  return isPresent(optional, mountPoint, files);
+}
+
+function isPresent(presence: Presence, mountPoint: string, files: CgroupFiles): boolean {
+  if ('since' in presence) return isAtLeast(files.read('/proc/sys/kernel/osrelease') ?? '', presence.since);
+  const path = 'with' in presence ? presence.with : join(mountPoint, presence.withRoot);
+  return files.isDirectory(path) || files.read(path) !== undefined;
 }
 
 /** `6.1.0-18-amd64` is at least 5.14. */

@@ -27,12 +27,16 @@ export function checkCgroupPath(path: string): string {
 
 /** The directory of a checked path in a hierarchy: absolute below its mount point, relative below our own cgroup. */
 export function directoryIn(hierarchy: Hierarchy, checked: string): string {
-  return join(checked.startsWith('/') ? hierarchy.mountPoint : hierarchy.own, checked);
+  return join(stepBase(hierarchy, checked), checked);
 }
 
 /** The directories from just below the base down to the cgroup itself: parents first. */
 export function pathSteps(hierarchy: Hierarchy, checked: string): string[] {
-  const base = checked.startsWith('/') ? hierarchy.mountPoint : hierarchy.own;
   const parts = checked.split('/').filter((part) => part !== '');
-  return parts.map((_, i) => join(base, ...parts.slice(0, i + 1)));
+  return parts.map((_, i) => join(stepBase(hierarchy, checked), ...parts.slice(0, i + 1)));
+}
+
+/** The cgroup that a checked path begins at, which is there already. */
+export function stepBase(hierarchy: Hierarchy, checked: string): string {
+  return checked.startsWith('/') ? hierarchy.mountPoint : hierarchy.own;
 }

@@ -113,6 +113,11 @@ export interface CgroupRequest {
    * (cheaper by 0.02 to 0.06 ms a hierarchy) only where a limit is, and in the version 2 hierarchy.
    */
   readonly hierarchies?: 'all' | 'needed';
+  /**
+   * The user, by host id, who is given the cgroup to make others in it: of version 2 alone, since on version 1 that is not safe. For
+   * a container with a cgroup namespace of its own that may write to it.
+   */
+  readonly owner?: number;
   /** Whether device rules may become a program where there is no version 1 controller for them: `Features.deviceProgram`. */
   readonly devicePrograms?: boolean;
 }
@@ -132,6 +137,16 @@ export type CgroupAction =
       readonly do: 'write';
       readonly path: string;
       readonly value: string;
+      /** Nothing that was asked for is lost when the kernel refuses it (EINVAL, ENOENT). */
+      readonly optional?: boolean;
+      readonly field: string;
+      readonly why: string;
+    }
+  | {
+      /** Changes the owner; a file that is not there (ENOENT) has none. */
+      readonly do: 'chown';
+      readonly path: string;
+      readonly uid: number;
       readonly field: string;
       readonly why: string;
     }
@@ -167,5 +182,17 @@ export interface CgroupPlan {
   /** For a kernel without CLONE_INTO_CGROUP (before 5.7): instead of `into`, written as `tasks` are; costs 6 to 17 ms. */
   readonly procs?: string;
   /** What this host's cgroups cannot realise, field by field; the caller refuses, or makes up for it in another way. */
-  readonly unenforced: readonly { readonly field: string; readonly why: string }[];
+  readonly unenforced: readonly Unrealised[];
+  /** What means nothing here, and that engines ask for all the same: the caller warns. */
+  readonly ignored: readonly Unrealised[];
+}
+
+/** A limit that is not set. */
+export interface Unrealised {
+  /** The config field: `linux.resources.memory.limit`. */
+  readonly field: string;
+  /** Goes on after "cannot be enforced here:". */
+  readonly why: string;
+  /** The controller that no cgroup has. */
+  readonly controller?: string;
 }

@@ -7,7 +7,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../error.js';
 import { readIfThere, writeValue } from './files.js';
-import { realiseLimits, type Setting } from './limits.js';
+import { realiseLimits } from './limits.js';
+import { firstOffered, type Setting } from './setting.js';
 import type { CgroupLimits, CgroupPlace } from './types.js';
 
 /**
@@ -63,7 +64,8 @@ function completedMemory(memory: Memory, before: Memory): Memory {
   if (!memory.limit && !memory.swap) return memory;
   // Memory without a limit takes the limit off swap too, unless that gets one of its own.
   if (memory.limit === -1 && !memory.swap) return { ...memory, swap: -1 };
-  return { ...memory, limit: memory.limit || before.limit, swap: memory.swap || before.swap };
+  const { limit, swap } = before;
+  return { ...memory, limit: memory.limit || limit, swap: memory.swap || swap };
 }
 
 function completedCpu(cpu: Cpu, before: Cpu): Cpu {
@@ -87,8 +89,9 @@ function asWrites(places: readonly CgroupPlace[], limits: CgroupLimits): Write[]
   for (const setting of settings) {
     const directory = placeOf(setting.controller)?.directory;
     if (directory === undefined) continue; // realiseLimits has asked, and named it
-    if (isThere(directory, setting)) writes.push({ directory, file: setting.file, value: setting.value });
-    else missing.push({ field: setting.field, why: `this kernel has no ${setting.file}` });
+    const found = firstOffered(setting, (one) => isThere(directory, one));
+    if (found === undefined) missing.push({ field: setting.field, why: `this kernel has no ${setting.file}` });
+    else if (found !== 'nothing') writes.push({ directory, file: found.file, value: found.value });
   }
   const first = missing[0];
   if (first)

@@ -37,6 +37,11 @@ export function makeCgroup(compilation: Compilation): CgroupEntrance {
       );
       outside.cgroup_device({ cgroup: directory, program: action.program }, action.why);
       outside.close({ fd: directory }, 'the program stays with the cgroup');
+    } else if (action.do === 'chown') {
+      outside.fchownat(
+        { dir: 'cwd', path: action.path, uid: action.uid, gid: UNCHANGED, flags: 0 },
+        { why: action.why, tolerate: ['ENOENT'] },
+      );
     } else {
       // Several values for one file in a row (device rules) take one open; each write is a value.
       const isSame = (other: CgroupAction | undefined) => other?.do === 'write' && other.path === action.path;
@@ -46,7 +51,11 @@ export function makeCgroup(compilation: Compilation): CgroupEntrance {
           { as: shortName(action.path), why: action.why },
         );
       }
-      if (open) outside.write({ fd: open, data: Buffer.from(action.value) }, `${action.value}: ${action.why}`);
+      if (open) {
+        const tolerate = action.optional ? ['EINVAL', 'ENOENT'] : [];
+        const why = `${action.value}: ${action.why}`;
+        outside.write({ fd: open, data: Buffer.from(action.value) }, { why, tolerate });
+      }
       if (open && !isSame(cgroup.actions[i + 1])) outside.close({ fd: open }, 'written');
     }
   });
@@ -68,6 +77,9 @@ export function makeCgroup(compilation: Compilation): CgroupEntrance {
     );
   }
 }
+
+/** An id that chown(2) leaves as it is. */
+const UNCHANGED = 0xffffffff;
 
 /** Stage's copy and a small program fit in a quarter of it. What has less is killed before it can say a word. */
 const LITTLE_MEMORY = 2 ** 20;

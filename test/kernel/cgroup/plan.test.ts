@@ -71,7 +71,7 @@ describe('the layout', () => {
 
   it('may be none', () => {
     expect(detectCgroups(fixture({}))).toEqual({ layout: 'none', hierarchies: [] });
-    expect(plan(fixture({}), '/tare/x')).toEqual({ places: [], actions: [], tasks: [], unenforced: [] });
+    expect(plan(fixture({}), '/tare/x')).toEqual({ places: [], actions: [], tasks: [], unenforced: [], ignored: [] });
   });
 
   it('of this machine is found', () => {
@@ -165,8 +165,15 @@ describe('on version 2', () => {
 
   it('with all hierarchies, what is counted is enabled without a limit', () => {
     const { actions } = plan(fixture(V2), '/tare/x', {}, 'all');
-    expect(actions.map(show)[0]).toBe('/sys/fs/cgroup/cgroup.subtree_control=+io');
-    expect(actions.map(show)).toContain('/sys/fs/cgroup/tare/cgroup.subtree_control=+cpu +io +memory +pids');
+    // Each by itself, so that a kernel may refuse one of them.
+    const all = ['cpuset', 'cpu', 'io', 'memory', 'hugetlb', 'pids', 'rdma', 'misc'];
+    expect(actions.map(show)).toEqual([
+      ...['cpuset', 'io', 'hugetlb', 'rdma', 'misc'].map((name) => `/sys/fs/cgroup/cgroup.subtree_control=+${name}`),
+      'mkdir /sys/fs/cgroup/tare',
+      ...all.map((name) => `/sys/fs/cgroup/tare/cgroup.subtree_control=+${name}`),
+      'mkdir /sys/fs/cgroup/tare/x',
+    ]);
+    expect(actions.every((action) => action.do !== 'write' || action.optional)).toBe(true);
   });
 
   it('a cgroup that holds processes can enable nothing below itself, and says so', () => {
@@ -184,13 +191,14 @@ describe('on version 2', () => {
     ]);
   });
 
-  it('what only version 1 has is named', () => {
-    const { actions, unenforced } = plan(fixture(V2), '/x', {
+  it('what only version 1 has is named, and is no reason to refuse: engines send it all the same', () => {
+    const { actions, unenforced, ignored } = plan(fixture(V2), '/x', {
       memory: { swappiness: 10, disableOOMKiller: true },
       devices: DEFAULT_DEVICE_RULES,
     });
     expect(actions.map(show)).toEqual(['mkdir /sys/fs/cgroup/x', 'program /sys/fs/cgroup/x']);
-    expect(unenforced.map(({ field }) => field)).toEqual([
+    expect(unenforced).toEqual([]);
+    expect(ignored.map(({ field }) => field)).toEqual([
       'linux.resources.memory.swappiness',
       'linux.resources.memory.disableOOMKiller',
     ]);
@@ -209,7 +217,7 @@ describe('on version 2', () => {
 
   it('a file that the kernel lacks is named', () => {
     const { '/sys/fs/cgroup/user.slice/session-1.scope/memory.swap.max': _, ...without } = V2;
-    const { unenforced } = plan(fixture(without), '/x', { memory: { limit: 1 << 20, swap: -1 } });
+    const { unenforced } = plan(fixture(without), '/x', { memory: { limit: 1 << 20, swap: 2 << 20 } });
     expect(unenforced).toEqual([{ field: 'linux.resources.memory.swap', why: 'this kernel has no memory.swap.max' }]);
   });
 });
@@ -221,7 +229,7 @@ describe('in the root of version 2, which has no files of limits to look at', ()
     '/proc/sys/kernel/osrelease': '5.14.0-1-amd64\n',
     '/proc/swaps': 'Filename Type Size Used Priority\n',
   };
-  const limits: CgroupLimits = { memory: { limit: 1 << 20, swap: 1 << 20 }, cpu: { burst: 1000, idle: 1 } };
+  const limits: CgroupLimits = { memory: { limit: 1 << 20, swap: 2 << 20 }, cpu: { burst: 1000, idle: 1 } };
   const missing = (files: Readonly<Record<string, string>>) =>
     plan(fixture(files), '/tare/x', limits).unenforced.map(({ why }) => why);
 
@@ -398,7 +406,7 @@ describe('on version 1', () => {
     expect(unenforced.map(({ field, why }) => `${field}: ${why}`)).toEqual([
       'linux.resources.cpu.shares: no cgroup has the controller cpu here',
       'linux.resources.cpu.cpus: no cgroup has the controller cpuset here',
-      'linux.resources.unified["cgroup.max.depth"]: no cgroup of version 2 has the controller cgroup here',
+      'linux.resources.unified["cgroup.max.depth"]: this machine has no cgroups of version 2',
     ]);
   });
 });
@@ -434,7 +442,7 @@ describe('limits', () => {
 
   it.each([
     [-1, 'max'],
-    [0, 'max'],
+    [0, '1'],
     [7, '7'],
   ])('of %i processes is written as %s', (limit, value) => {
     expect(plan(fixture(V2), '/x', { pids: { limit } }).actions.map(show)).toContain(
@@ -461,11 +469,53 @@ describe('limits', () => {
     }
   });
 
-  it('and a cgroup that is there already is another container’s', () => {
-    const files = fixture({ ...V2, '/sys/fs/cgroup/tare/x/cgroup.procs': '' });
-    expect(failureOf(() => plan(files, '/tare/x'))).toMatchObject({
-      code: 'exists',
-      message: 'the cgroup /sys/fs/cgroup/tare/x exists already: another container’s, or left behind by one',
+  describe('a cgroup that is there already', () => {
+    const there = (files: Readonly<Record<string, string>>) => fixture({ ...V2, ...files });
+    const X = '/sys/fs/cgroup/tare/x';
+
+    it('is taken over when nobody is in it, as engines make it', () => {
+      const files = there({ [`${X}/cgroup.procs`]: '', [`${X}/cgroup.events`]: 'populated 0\nfrozen 0\n' });
+      const { actions, places } = plan(files, '/tare/x', { pids: { limit: 5 } });
+      expect(actions.map(show)).toEqual(['/sys/fs/cgroup/tare/cgroup.subtree_control=+pids', `${X}/pids.max=5`]);
+      expect(places.map(({ directory }) => directory)).toEqual([X]);
+    });
+
+    it.each([
+      ['is not empty, another container or process is in it', { [`${X}/cgroup.procs`]: '12\n' }],
+      [
+        'is not empty, another container or process is in it',
+        { [`${X}/cgroup.procs`]: '', [`${X}/cgroup.events`]: 'populated 1\nfrozen 0\n' },
+      ],
+      ['unexpectedly frozen', { [`${X}/cgroup.procs`]: '', [`${X}/cgroup.events`]: 'populated 0\nfrozen 1\n' }],
+    ])('is refused when it %s', (why, files) => {
+      const text = `container's cgroup ${why}: ${X}`;
+      expect(failureOf(() => plan(there(files), '/tare/x'))).toMatchObject({ code: 'exists', message: text });
+    });
+
+    it('is refused on version 1 by its freezer', () => {
+      const files = fixture({ ...HYBRID, '/sys/fs/cgroup/freezer/x/freezer.state': 'FROZEN\n' });
+      expect(failureOf(() => plan(files, '/x', {}, 'all')).message).toBe(
+        "container's cgroup unexpectedly frozen: /sys/fs/cgroup/freezer/x",
+      );
+    });
+
+    it('on the way that holds processes can enable nothing for the one below, which is said', () => {
+      const parent = '/sys/fs/cgroup/pod';
+      const files = there({
+        [`${parent}/cgroup.procs`]: '7\n',
+        [`${parent}/cgroup.type`]: 'domain\n',
+        [`${parent}/cgroup.subtree_control`]: 'pids\n',
+      });
+      const limits: CgroupLimits = { pids: { limit: 5 }, memory: { limit: 1 << 20 } };
+      const { actions, unenforced } = plan(files, '/pod/x', limits, 'all');
+      expect(actions.map(show).filter((action) => action.startsWith(`${parent}/cgroup`))).toEqual([]);
+      expect(actions.map(show)).toContain('/sys/fs/cgroup/pod/x/pids.max=5');
+      expect(unenforced).toMatchObject([
+        {
+          field: 'linux.resources.memory.limit',
+          why: expect.stringContaining('the cgroup /sys/fs/cgroup/pod holds processes itself'),
+        },
+      ]);
     });
   });
 });

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { chownSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, type TestContext, vi } from 'vitest';
 import {
@@ -29,6 +29,7 @@ async function make({ actions }: CgroupPlan): Promise<void> {
   for (const action of actions) {
     if (action.do === 'mkdir') mkdirSync(action.path, { mode: action.mode, recursive: action.shared });
     else if (action.do === 'write') writeFileSync(action.path, action.value);
+    else if (action.do === 'chown') chownSync(action.path, action.uid, -1);
     else await attachPrograms(action.path, action.program);
   }
 }

@@ -27,13 +27,13 @@ function script(plan: CgroupPlan): string {
     if (action.do === 'mkdir') return [`mkdir '${action.path}'`];
     return action.do === 'write' ? [`printf %s '${action.value}' > '${action.path}'`] : [];
   });
-  const written = plan.actions.flatMap((action) => (action.do === 'write' ? [action.path] : []));
+  const written = new Set(plan.actions.flatMap((action) => (action.do === 'write' ? [action.path] : [])));
   return `#!/bin/sh
 mount -t proc proc /proc && mount -t tmpfs tmpfs /mnt && mkdir /mnt/cg && mount -t cgroup2 cgroup2 /mnt/cg
 set -x
 ${actions.join('\n')}
 set +x
-for file in ${written.join(' ')}; do echo "VALUE $file $(cat $file)"; done
+for file in ${[...written].join(' ')}; do echo "VALUE $file $(cat $file)"; done
 sh -c 'echo 0 > ${plan.procs} && exec sleep 60' &
 until grep -q tare /proc/$!/cgroup; do sleep 0.05; done
 echo "MEMBER $(cat /proc/$!/cgroup)"
