@@ -14,9 +14,10 @@ const deviceRule = object({
   access: optional(text),
 });
 
-/** Docker sends -1 for "not set", which Go's uint64 makes 2^64-1, and a double 2^64. */
+/** Docker sends -1 for "not set", which Go's uint64 makes 2^64-1, and a double 2^64: so it is read. */
 const swappiness: Schema<number> = {
-  read: (value, path, faults) => (value === 2 ** 64 ? value : integer(0, 200).read(value, path, faults)),
+  read: (value, path, faults) =>
+    value === 2 ** 64 || value === 2n ** 64n - 1n ? 2 ** 64 : integer(0, 200).read(value, path, faults),
 };
 
 /** Bytes. */

@@ -53,7 +53,7 @@ it.each<[path: string, value: unknown, at: string, why: string]>([
   ],
   ['linux.mountLabel', false, 'linux.mountLabel', 'a string'],
   ['linux.resources.pids', { limit: 'max' }, 'linux.resources.pids.limit', 'an integer'],
-  ['linux.resources.memory', { swappiness: -1 }, 'linux.resources.memory.swappiness', 'from 0 to'],
+  ['linux.resources.memory', { swappiness: 201 }, 'linux.resources.memory.swappiness', 'from 0 to 200'],
   ['linux.resources.memory', { disableOOMKiller: 1 }, 'linux.resources.memory.disableOOMKiller', 'true or false'],
   ['linux.resources.cpu', { idle: 2 }, 'linux.resources.cpu.idle', 'from 0 to 1'],
   ['linux.resources.cpu', { shares: -1 }, 'linux.resources.cpu.shares', 'from 0 to'],
@@ -146,6 +146,12 @@ describe('what is read', () => {
     expect(config.process?.rlimits).toEqual([
       { type: 'RLIMIT_FSIZE', soft: 9223372036854775807n, hard: 18446744073709551615n },
     ]);
+  });
+
+  it('has Docker’s way to say that swappiness is not set', () => {
+    const json = JSON.stringify(withField('linux.resources', { memory: { swappiness: 0 } }));
+    const config = parseConfig(json.replace('"swappiness":0', '"swappiness":18446744073709551615'));
+    expect(config.linux?.resources?.memory?.swappiness).toBe(2 ** 64);
   });
 
   it.each(['18446744073709551616', '-1', '1e400', '0.5'])('is no limit of %s', (number) => {
