@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import { join } from 'node:path';
 import type { CgroupPlace } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
+import { exactJson, parseExactJson } from '../kernel/exact-json.js';
 import { makeFolders, writeFileAtomic } from '../kernel/files.js';
 import { DirectoryLock } from '../kernel/lock.js';
 import { identityOf, type ProcessIdentity } from '../kernel/process-identity.js';
@@ -164,7 +165,7 @@ export class StateDirectory {
   }
 
   writeConfig(config: Config): void {
-    writeFileAtomic(join(this.path, 'config.json'), JSON.stringify(config));
+    writeFileAtomic(join(this.path, 'config.json'), exactJson(config));
   }
 
   /** The configuration of the container, as it was carried out. @throws TareError `not-found`, `protocol` for a broken file */
@@ -183,7 +184,7 @@ export class StateDirectory {
   #readJson(name: string): unknown {
     const path = join(this.path, name);
     try {
-      return JSON.parse(readFileSync(path, 'utf8'));
+      return parseExactJson(readFileSync(path, 'utf8'));
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT' && !this.exists) throw noContainer(this.id);
       throw new TareError('protocol', `${path} cannot be read: ${(cause as Error).message}`, { cause, path });

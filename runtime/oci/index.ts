@@ -4,7 +4,6 @@ export { HOOK_NAMES } from './config.js';
 export type { IdMapping } from './fields.js';
 export { MAX_ID } from './fields.js';
 export { type ContainerId, containerId } from './id.js';
-export { parseJson, stringifyJson } from './json.js';
 export type {
   Device,
   IntelRdt,

@@ -5,9 +5,9 @@
 import { closeSync, openSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { TareError } from '../kernel/error.js';
+import { parseExactJson } from '../kernel/exact-json.js';
 import { OPEN_UNTRUSTED, readRegular } from '../kernel/read-regular.js';
 import { type Config, configSchema } from './config.js';
-import { parseJson } from './json.js';
 import type { Linux } from './linux.js';
 import { type Process, processSchema } from './process.js';
 import { type Resources, resourcesSchema } from './resources.js';
@@ -47,7 +47,7 @@ export function parseConfig(json: string, file = 'config.json'): Config {
 export function parseDocument(json: string, file: string): unknown {
   let value: unknown;
   try {
-    value = parseJson(json);
+    value = parseExactJson(json);
   } catch (cause) {
     throw new TareError('config', `${file} is not valid JSON: ${(cause as Error).message}`, { cause });
   }

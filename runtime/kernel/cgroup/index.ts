@@ -13,7 +13,6 @@ export { entranceOf, planCgroup } from './plan.js';
 export { processesOf } from './processes.js';
 export { removeCgroup, removeCgroups } from './remove.js';
 export { cgroupStats } from './stats.js';
-export { exactJson } from './stats-read.js';
 export type { CgroupStats, Count, NetworkInterfaceStats } from './stats-types.js';
 export { cgroupsToJoin, subCgroup } from './sub-cgroup.js';
 export type {

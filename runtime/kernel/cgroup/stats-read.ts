@@ -54,15 +54,6 @@ export function unlessZero<K extends string, V extends Count>(key: K, value: V |
   return value === undefined || BigInt(value) === 0n ? {} : ({ [key]: value } as { [k in K]?: V });
 }
 
-/** JSON, with bigints as numbers. */
-export function exactJson(value: unknown): string {
-  if (typeof value === 'bigint') return String(value);
-  if (Array.isArray(value)) return `[${value.map((item) => exactJson(item ?? null)).join(',')}]`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  const entries = Object.entries(value).filter(([, item]) => item !== undefined);
-  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${exactJson(item)}`).join(',')}}`;
-}
-
 function smallest(value: bigint): Count {
   return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
 }

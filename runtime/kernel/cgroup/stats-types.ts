@@ -1,7 +1,7 @@
 /**
  * What a container has used, in the shape that `runc events --stats` prints: containerd, cAdvisor and others parse it. A value
  * of 0 is left out where they have it left out. Times are nanoseconds, memory is bytes. Numbers beyond 2^53 are bigints: the
- * kernel's "no limit" is one; `exactJson` prints them.
+ * kernel's "no limit" is one; exact-json.ts prints them.
  */
 export type Count = number | bigint;
 
