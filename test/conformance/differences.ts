@@ -13,6 +13,23 @@ export interface Difference {
   readonly reason: string;
 }
 
+const RUNC_1_1_LACKS: readonly (readonly [test: string, what: string])[] = [
+  ['process > a scheduling policy is set', 'process.scheduler'],
+  ['process > an unknown scheduling policy is refused', 'process.scheduler'],
+  ['process > an I/O priority is set', 'process.ioPriority'],
+  ['process > a personality is set', 'linux.personality'],
+  ['process > an unknown personality is refused', 'linux.personality'],
+  ['process > hostname and domainname are set', 'domainname'],
+  ['namespaces > a time namespace has the offsets', 'time namespaces'],
+  ['namespaces > a time namespace is joined by its path', 'time namespaces'],
+  ['namespaces > time offsets without a time namespace are refused', 'time namespaces'],
+  ['namespaces > a network device is moved into the container', 'netDevices'],
+  ['namespaces > a network device that is not there is refused', 'netDevices'],
+  ['seccomp > an unknown flag is refused', 'any flags of seccomp'],
+  ['mounts > an idmapped bind mount shows other owners', 'idmapped mounts'],
+  ['mounts > an idmap of a container with a user namespace', 'idmapped mounts'],
+];
+
 export const DIFFERENCES: readonly Difference[] = [
   {
     test: 'lifecycle > a created container is not deleted',
@@ -58,4 +75,33 @@ export const DIFFERENCES: readonly Difference[] = [
     failure: /next/,
     reason: 'with runc the hooks after it are left out',
   },
+  ...RUNC_1_1_LACKS.map(
+    ([test, what]): Difference => ({
+      test,
+      runtime: 'runc',
+      failure: /./,
+      reason: `runc 1.1 does not know ${what} (later versions do)`,
+    }),
+  ),
+  {
+    test: 'namespaces > a user namespace is joined by its path',
+    runtime: 'runc',
+    failure: /no uid mappings found/,
+    reason: 'runc 1.1 wants mappings also where the namespace exists and has its own',
+  },
+  {
+    test: 'mounts > a tmpfs with defaults',
+    runtime: 'runc',
+    failure: /invalid argument/,
+    reason: 'runc 1.1 hands this option to the file system',
+  },
+  ...['slave', 'shared', 'unbindable'].map(
+    (value): Difference => ({
+      test: `mounts > rootfsPropagation ${value}`,
+      runtime: 'runc',
+      failure: /Input:\s+''/,
+      reason:
+        'runc makes the mount that holds the root private, and where the root is a mount point it is that very mount',
+    }),
+  ),
 ];

@@ -38,7 +38,7 @@ export class Receiver {
     await until(() => {
       for (const socket of this.#sockets) {
         const got = native.recvmsg(descriptorOf(socket), maxBytes, 4);
-        if (!got) continue;
+        if (!got || got.data.length === 0) continue; // nothing yet, or its end
         this.#fds.push(...got.fds);
         found = { data: got.data.toString(), fds: got.fds };
         return true;

@@ -5,6 +5,20 @@ import { exec } from './cases/exec.js';
 import { hooks } from './cases/hooks.js';
 import { killing } from './cases/kill.js';
 import { lifecycle } from './cases/lifecycle.js';
+import { mounts } from './cases/mounts.js';
+import { namespaces } from './cases/namespaces.js';
+import { processes } from './cases/process.js';
+import { seccomp } from './cases/seccomp.js';
 import type { Suite } from './suite.js';
 
-export const SUITES: readonly Suite[] = [lifecycle, killing, exec, terminals, hooks];
+export const SUITES: readonly Suite[] = [
+  lifecycle,
+  killing,
+  exec,
+  terminals,
+  hooks,
+  processes,
+  mounts,
+  namespaces,
+  seccomp,
+];

@@ -99,7 +99,11 @@ export const terminals = suite('console', (it) => {
   it('run with a terminal passes it through', 'runc run', async ({ container, bench }) => {
     const it = container((config) => {
       config.process.terminal = true;
-      config.process.args = ['sh', '-c', 'test -t 0 && test -t 1 && test -t 2 && tty; stty size; exit 12'];
+      config.process.args = [
+        'sh',
+        '-c',
+        'test -t 0 && test -t 1 && test -t 2 && tty; until stty size 2>/dev/null; do sleep 0.02; done; exit 12',
+      ];
     });
     it.save();
     const command = `stty rows 33 cols 101; exec ${bench.runtime.path} --root ${bench.root} run -b ${it.bundle} ${it.id}`;
@@ -110,7 +114,7 @@ export const terminals = suite('console', (it) => {
 
   it('exec --tty gives the process a terminal', 'runc exec --tty', async ({ container, bench }) => {
     const it = await container().up();
-    const command = `stty rows 20 cols 77; exec ${bench.runtime.path} --root ${bench.root} exec -t ${it.id} sh -c 'tty; stty size; exit 5'`;
+    const command = `stty rows 20 cols 77; exec ${bench.runtime.path} --root ${bench.root} exec -t ${it.id} sh -c 'tty; until stty size 2>/dev/null; do sleep 0.02; done; exit 5'`;
     const ran = await bench.run(['script', '-qec', command, '/dev/null']);
     equal(ran.status, 5);
     match(ran.stdout, /\/dev\/pts\/\d+\r\n20 77\r\n/);
