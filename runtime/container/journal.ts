@@ -2,7 +2,7 @@
  * The journal: what must be undone when the container goes, written before it is done. A failed create, `delete --force`, `gc`
  * and the next start after a crash all replay the same lines, in reverse; each undo may be done any number of times.
  */
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CgroupPlace, killCgroup, removeCgroups } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
@@ -13,7 +13,9 @@ export type JournalEntry =
   /** A process that must be gone: stage, or the container's first. */
   | { readonly undo: 'process'; readonly process: ProcessIdentity }
   /** Cgroups to empty and remove. */
-  | { readonly undo: 'cgroups'; readonly places: readonly CgroupPlace[] };
+  | { readonly undo: 'cgroups'; readonly places: readonly CgroupPlace[] }
+  /** Empty folders, or such as only the kernel has filled (resctrl): the last first. */
+  | { readonly undo: 'folders'; readonly paths: readonly string[] };
 
 export function journal(directory: StateDirectory, entry: JournalEntry): void {
   // One write of less than a page, with O_APPEND: a line is there as a whole or not at all.
@@ -65,5 +67,15 @@ async function undo(entry: JournalEntry): Promise<void> {
     case 'cgroups':
       await killCgroup(entry.places);
       return removeCgroups(entry.places);
+    case 'folders':
+      return entry.paths.toReversed().forEach(removeFolder);
+  }
+}
+
+function removeFolder(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }

@@ -2,12 +2,14 @@
  * Launching: the plan of a container is run up to its start gate, or on into its program. What it will make is in the
  * journal before the plan begins; whose processes they are, as soon as there are any.
  */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { native } from '../kernel/addon.js';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
 import { TareError } from '../kernel/error.js';
 import { closeAll } from '../kernel/fd.js';
 import { bootId, identityOf } from '../kernel/process-identity.js';
-import type { ContainerId } from '../oci/index.js';
+import type { Config, ContainerId } from '../oci/index.js';
 import {
   CREATE,
   describeStep,
@@ -16,7 +18,9 @@ import {
   type Plan,
   type PlanRun,
   preservedNumber,
+  RESCTRL,
   type RunOptions,
+  resctrlFolders,
   runPlan,
   type StepDescription,
 } from '../plan/index.js';
@@ -89,6 +93,8 @@ export async function launch(
 ): Promise<Launched> {
   directory.writeConfig(bundle.config);
   if (cgroup) journal(directory, { undo: 'cgroups', places: cgroup.places });
+  const classes = cacheClasses(bundle.config, state.id);
+  if (classes.length > 0) journal(directory, { undo: 'folders', paths: classes });
 
   const reached = new Promised<void>();
   const opened = new Promised<void>();
@@ -127,6 +133,14 @@ export async function launch(
   }
   directory.write({ ...state, status: gate ? 'created' : 'running', init, stage });
   return { run, ...(gate && { openGate: () => opened.resolve() }) };
+}
+
+/** What of resctrl is made for this container alone. Nothing that is there already: undoing would take it from another. */
+function cacheClasses(config: Config, id: ContainerId): string[] {
+  const paths = resctrlFolders(config.linux?.intelRdt, id).map((name) => join(RESCTRL, name));
+  const taken = paths.find((path) => existsSync(path));
+  if (taken !== undefined) throw new TareError('exists', `${taken} is there already: it is another's`, { path: taken });
+  return paths;
 }
 
 /** Resolves where the plan stops: at the gate, which ends it where that is a socket, or with its program. */

@@ -58,6 +58,8 @@ export interface KernelAnswers {
   seccompActionAvailable(action: number): boolean;
   landlockAbi(): number;
   exists(path: string): boolean;
+  /** What a small file of /proc or /sys holds; undefined when there is none. */
+  read(path: string): string | undefined;
   /** A number in a file of /proc/sys; undefined when there is none. */
   sysctl(path: string): number | undefined;
 }
@@ -131,7 +133,28 @@ export const FEATURES = {
     probe: (kernel) => atLeast(kernel.release, 4, 15) && kernel.isRoot && kernel.ownsMachine,
     fallback: 'device rules hold on cgroups of version 1 alone, and the caller is told',
   },
+  appArmor: {
+    since: [2, 6],
+    probe: (kernel) =>
+      kernel.read('/sys/module/apparmor/parameters/enabled')?.trim() === 'Y' || hasModule(kernel, 'apparmor'),
+    fallback: 'refused where config.json names a profile',
+  },
+  seLinux: {
+    since: [2, 6],
+    probe: (kernel) => kernel.exists('/sys/fs/selinux/enforce') || hasModule(kernel, 'selinux'),
+    fallback: 'refused where config.json names a label',
+  },
+  resctrl: {
+    since: [4, 10],
+    probe: file('/sys/fs/resctrl/schemata'),
+    fallback: 'refused where config.json asks for a share of the cache',
+  },
 } as const satisfies Readonly<Record<string, FeatureRow>>;
+
+/** The security modules in use, in their order: securityfs, LSM(7) of the kernel's documentation. */
+function hasModule(kernel: KernelAnswers, name: string): boolean {
+  return kernel.read('/sys/kernel/security/lsm')?.trim().split(',').includes(name) ?? false;
+}
 
 /** Several switches can forbid them to who is not root: Debian's, Ubuntu's (AppArmor), and a limit of zero that binds root too. */
 function userNamespaces(kernel: KernelAnswers): boolean {
@@ -159,6 +182,7 @@ function thisKernel(): KernelAnswers {
     seccompActionAvailable: (value) => native.seccompActionAvailable(value),
     landlockAbi: () => native.landlockAbi(),
     exists: existsSync,
+    read: (path) => realCgroupFiles.read(path),
     sysctl: (path) => {
       const text = realCgroupFiles.read(path);
       return text === undefined ? undefined : Number(text);

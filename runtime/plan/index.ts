@@ -12,6 +12,8 @@ export {
   compileCreate,
   type JoinedNamespaces,
   preservedNumber,
+  RESCTRL,
+  resctrlFolders,
 } from './compile/index.js';
 export { decodePlan } from './decode.js';
 export { diffPlans, type PlanDiff, type PrintDiffOptions, printDiff, type StepChange } from './diff.js';

@@ -16,6 +16,7 @@ const old: KernelAnswers = {
   seccompActionAvailable: () => true,
   landlockAbi: () => 0,
   exists: (path) => path !== '/proc/self/ns/time',
+  read: () => undefined,
   sysctl: () => undefined,
 };
 

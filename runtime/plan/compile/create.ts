@@ -29,6 +29,7 @@ import {
   preservedFd,
   startProgram,
 } from './program.js';
+import { enterClass, makeClass } from './resctrl.js';
 import { dropRights, SECCOMP_LISTENER } from './rights.js';
 import { attachRootfs, enterRootfs } from './rootfs.js';
 import { resetAffinity, setScheduling } from './scheduling.js';
@@ -76,9 +77,11 @@ export function compileCreate(input: CompileInput): Compiled {
 
   outside.setpgid('signals of the caller’s terminal reach the container once: by the caller, not by stage as well');
   const entrance = makeCgroup(compilation);
+  const cacheClass = makeClass(compilation);
   const pid = giveBirth(compilation, entrance);
   enterCgroup(compilation, entrance);
   resetAffinity(compilation);
+  enterClass(compilation, cacheClass);
   joinNamespaces(compilation);
   setNames(compilation);
   raiseLoopback(compilation);

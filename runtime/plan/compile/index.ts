@@ -2,3 +2,4 @@
 export type { Caller, CompileInput, JoinedNamespaces } from './compilation.js';
 export { type Compiled, CREATE, compileCreate } from './create.js';
 export { preservedNumber } from './program.js';
+export { RESCTRL, resctrlFolders } from './resctrl.js';
