@@ -1,55 +1,128 @@
 /*
- * copy_tree.c: the whole content of a directory into another, by descriptor and without following a link: what tmpcopyup asks for. Names,
- * modes, owners, times, symbolic links, devices and extended attributes; hard links become copies.
+ * copy_tree.c: a directory's whole content into another, by descriptor and without following a link: what tmpcopyup asks for. Names,
+ * modes, owners, times, symbolic links, devices and extended attributes; hard links become copies. Somebody else may write to the
+ * source meanwhile: what a file is, and whose, is asked of the descriptor that is read.
  */
 #include "steps.h"
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define DEPTH_MAX 200 /* of open directories: two descriptors each */
+#define DEPTH_MAX 200 /* of directories: three descriptors each */
+#define NAMES_MAX 65536 /* XATTR_LIST_MAX */
+#define VALUE_MAX 65536 /* XATTR_SIZE_MAX */
 
 static int copy_directory(int from, int to, unsigned depth);
 static int copy_entry(int from, int to, const char *name, unsigned depth);
+static int copy_content(int from, int to, const char *name, mode_t type, unsigned depth);
+static int copy_node(int from, int to, const char *name, const struct stat *node);
+static int copy_link(int from, int to, const char *name);
 static int copy_file(int from, int to);
-static int copy_attributes(int from, int to);
-
-int step_copy_tree(struct call *call)
-{
-    return copy_directory(fd_at(call, 0), fd_at(call, 1), 0);
-}
+static int copy_attributes(int from, int to, const struct stat *file);
+static int copy_extended(int from, int to);
+static int set_owner(int at, const char *name, const struct stat *file, mode_t *mode);
 
 /* The descriptors may be O_PATH, which cannot be read: both are opened anew. */
+int step_copy_tree(struct call *call)
+{
+    struct stat top;
+    int source = openat(fd_at(call, 0), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int target = source < 0 ? -1 : openat(fd_at(call, 1), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = target < 0 || fstat(source, &top) < 0 ? errno : 0;
+    if (error == 0)
+        error = copy_directory(source, target, 0);
+    if (error == 0)
+        error = copy_attributes(source, target, &top);
+    if (source >= 0)
+        close(source);
+    if (target >= 0)
+        close(target);
+    return error;
+}
+
 static int copy_directory(int from, int to, unsigned depth)
 {
     struct dirent *entry;
     int error = 0;
     if (depth > DEPTH_MAX)
         return ELOOP;
-    int source = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = source < 0 ? NULL : fdopendir(source);
+    int list = fcntl(from, F_DUPFD_CLOEXEC, 3);
+    DIR *directory = list < 0 ? NULL : fdopendir(list);
     if (!directory) {
         error = errno;
-        if (source >= 0)
-            close(source);
+        if (list >= 0)
+            close(list);
         return error;
     }
-    int target = openat(to, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (target < 0)
-        error = errno;
-    while (error == 0 && (entry = readdir(directory)))
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            error = copy_entry(source, target, entry->d_name, depth);
-    if (target >= 0)
-        close(target);
+    for (;;) {
+        errno = 0;
+        if (!(entry = readdir(directory))) {
+            error = errno;
+            break;
+        }
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if ((error = copy_entry(from, to, entry->d_name, depth)) != 0)
+            break;
+    }
     closedir(directory);
     return error;
+}
+
+static int copy_entry(int from, int to, const char *name, unsigned depth)
+{
+    struct stat file;
+    if (fstatat(from, name, &file, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : errno; /* removed since it was listed */
+    if (S_ISDIR(file.st_mode) || S_ISREG(file.st_mode))
+        return copy_content(from, to, name, file.st_mode & S_IFMT, depth);
+    if (S_ISSOCK(file.st_mode)) /* nothing would answer there */
+        return 0;
+    return copy_node(from, to, name, &file);
+}
+
+/* O_NONBLOCK: should it have become a pipe since it was looked at, nobody may ever write into that. */
+static int copy_content(int from, int to, const char *name, mode_t type, unsigned depth)
+{
+    struct stat file;
+    bool is_directory = type == S_IFDIR;
+    int source = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (source < 0)
+        return errno;
+    int error = fstat(source, &file) < 0 ? errno : (file.st_mode & S_IFMT) != type ? EAGAIN : 0;
+    if (error == 0 && is_directory && mkdirat(to, name, 0700) < 0)
+        error = errno;
+    int flags = is_directory ? O_RDONLY | O_DIRECTORY : O_WRONLY | O_CREAT | O_EXCL;
+    int target = error == 0 ? openat(to, name, flags | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
+    if (error == 0 && target < 0)
+        error = errno;
+    if (error == 0)
+        error = is_directory ? copy_directory(source, target, depth + 1) : copy_file(source, target);
+    if (error == 0)
+        error = copy_attributes(source, target, &file);
+    close(source);
+    if (target >= 0)
+        close(target);
+    return error;
+}
+
+/* A user namespace may make no device, and could not use one. */
+static int copy_node(int from, int to, const char *name, const struct stat *node)
+{
+    bool is_link = S_ISLNK(node->st_mode);
+    mode_t mode = node->st_mode & 07777;
+    int error = is_link ? copy_link(from, to, name) : done(mknodat(to, name, node->st_mode, node->st_rdev));
+    if (error != 0)
+        return error == EPERM && !is_link ? 0 : error;
+    if ((error = set_owner(to, name, node, &mode)) != 0)
+        return error;
+    const struct timespec times[] = { node->st_atim, node->st_mtim };
+    if (!is_link && fchmodat(to, name, mode, 0) < 0)
+        return errno;
+    return done(utimensat(to, name, times, AT_SYMLINK_NOFOLLOW));
 }
 
 static int copy_link(int from, int to, const char *name)
@@ -62,51 +135,6 @@ static int copy_link(int from, int to, const char *name)
     return done(symlinkat(target, to, name));
 }
 
-static int copy_content(int from, int to, const char *name, const struct stat *file, unsigned depth)
-{
-    bool is_directory = S_ISDIR(file->st_mode);
-    if (is_directory && mkdirat(to, name, 0700) < 0)
-        return errno;
-    int flags = O_NOFOLLOW | O_CLOEXEC | (is_directory ? O_DIRECTORY | O_RDONLY : 0);
-    int source = openat(from, name, flags | O_RDONLY);
-    int target = is_directory ? openat(to, name, flags) : openat(to, name, flags | O_WRONLY | O_CREAT | O_EXCL, 0600);
-    int error = source < 0 || target < 0 ? errno : 0;
-    if (error == 0)
-        error = is_directory ? copy_directory(source, target, depth + 1) : copy_file(source, target);
-    if (error == 0)
-        error = copy_attributes(source, target);
-    if (source >= 0)
-        close(source);
-    if (target >= 0)
-        close(target);
-    return error;
-}
-
-static int copy_entry(int from, int to, const char *name, unsigned depth)
-{
-    struct stat file;
-    int error;
-    if (fstatat(from, name, &file, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno;
-    if (S_ISLNK(file.st_mode))
-        error = copy_link(from, to, name);
-    else if (S_ISDIR(file.st_mode) || S_ISREG(file.st_mode))
-        error = copy_content(from, to, name, &file, depth);
-    else if (S_ISSOCK(file.st_mode)) /* nothing would answer there */
-        return 0;
-    else
-        error = done(mknodat(to, name, file.st_mode, file.st_rdev));
-    if (error == 0 && fchownat(to, name, file.st_uid, file.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
-        error = errno;
-    /* After chown, which takes the set-user-ID bit away. */
-    if (error == 0 && !S_ISLNK(file.st_mode) && fchmodat(to, name, file.st_mode & 07777, 0) < 0)
-        error = errno;
-    const struct timespec times[] = { file.st_atim, file.st_mtim };
-    if (error == 0 && utimensat(to, name, times, AT_SYMLINK_NOFOLLOW) < 0)
-        error = errno;
-    return error;
-}
-
 static int copy_file(int from, int to)
 {
     char part[16384];
@@ -114,19 +142,32 @@ static int copy_file(int from, int to)
         ssize_t size = read(from, part, sizeof part);
         if (size <= 0)
             return size == 0 ? 0 : errno;
-        for (ssize_t done_now = 0; done_now < size;) {
-            ssize_t written = write(to, part + done_now, (size_t)(size - done_now));
+        for (ssize_t at = 0; at < size;) {
+            ssize_t written = write(to, part + at, (size_t)(size - at));
             if (written < 0)
                 return errno;
-            done_now += written;
+            at += written;
         }
     }
 }
 
-/* A file system that has none of these, or not this one, is no failure: the copy is as good as it can be. */
-static int copy_attributes(int from, int to)
+/* In this order: chown takes away file capabilities and the set-user-ID bit, and everything changes times. */
+static int copy_attributes(int from, int to, const struct stat *file)
 {
-    char names[4096], value[4096];
+    mode_t mode = file->st_mode & 07777;
+    const struct timespec times[] = { file->st_atim, file->st_mtim };
+    int error = set_owner(to, "", file, &mode);
+    if (error == 0)
+        error = copy_extended(from, to);
+    if (error == 0 && fchmod(to, mode) < 0)
+        error = errno;
+    return error != 0 ? error : done(futimens(to, times));
+}
+
+/* A file system that has no such attributes, or not this one, is no failure: the copy is as good as it can be. */
+static int copy_extended(int from, int to)
+{
+    static char names[NAMES_MAX], value[VALUE_MAX];
     ssize_t size = flistxattr(from, names, sizeof names);
     if (size < 0)
         return errno == ENOTSUP ? 0 : errno;
@@ -135,5 +176,16 @@ static int copy_attributes(int from, int to)
         if (length >= 0 && fsetxattr(to, name, value, (size_t)length, 0) < 0 && errno != ENOTSUP && errno != EPERM)
             return errno;
     }
+    return 0;
+}
+
+/* Whose id has no place in the user namespace (EINVAL) gives the file to its root, who must not lend it rights. */
+static int set_owner(int at, const char *name, const struct stat *file, mode_t *mode)
+{
+    if (fchownat(at, name, file->st_uid, file->st_gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0)
+        return 0;
+    if (errno != EINVAL)
+        return errno;
+    *mode &= (mode_t)~(S_ISUID | S_ISGID);
     return 0;
 }

@@ -2,7 +2,7 @@
 import type { Lane, Slot } from './plan.js';
 
 /** SHA-256 of steps.def; a plan carries it, and stage refuses a plan whose hash is another. */
-export const STEPS_HASH = '0af1b8070c8c16577490891897c9e36db79fbb71215ea065f7d30732c940822a';
+export const STEPS_HASH = 'b20de1b8231c57327ce9cc7efdf896ca8798abf8b6e2861d6cec3997fc87224a';
 
 export interface StepInputs {
   /** openat2(2) */
@@ -77,9 +77,9 @@ export interface StepInputs {
   clone: { readonly lane: Lane; readonly flags: number | bigint; readonly cgroup: Slot<'fd'> | 'cwd' | 'none' };
   /** the child that another lane cloned for this one (CLONE_PARENT): its pid, and pidfd_open(2) of it */
   adopt: { readonly lane: Lane };
-  /** a user namespace with these maps: clone3(2) of a child that holds it until its maps are written and /proc/PID/ns/user is open */
+  /** a user namespace with these maps: clone(2) of a child that holds it until its maps are written and /proc/PID/ns/user is open */
   make_userns: { readonly uidMap: Uint8Array; readonly gidMap: Uint8Array };
-  /** clone3(2), execve(2), waitid(2) of another program, with `input` from its start as standard input; milliseconds, 0 for no limit; else ECHILD or ETIME */
+  /** clone(2), execve(2), waitid(2) of another program, with `input` from its start as standard input; milliseconds, 0 for no limit; else ECHILD or ETIME */
   run: { readonly candidates: readonly string[]; readonly argv: readonly string[]; readonly env: readonly string[]; readonly input: Slot<'fd'> | 'cwd' | 'none'; readonly timeout: number | bigint };
   /** unshare(2) */
   unshare: { readonly flags: number | bigint };
@@ -283,8 +283,8 @@ export const STEP_KINDS: readonly KindInfo[] = [
   { kind: 'expect_cwd', inputs: [], outputs: [], what: "getcwd(2): inside the root, else ENOENT (CVE-2024-21626)" },
   { kind: 'clone', inputs: [{ letter: 'l', name: 'lane' }, { letter: 'u', name: 'flags' }, { letter: 'd', name: 'cgroup' }], outputs: [{ letter: 'p', name: 'pid' }, { letter: 'd', name: 'pidfd' }], what: "clone3(2); the child runs the lane" },
   { kind: 'adopt', inputs: [{ letter: 'l', name: 'lane' }], outputs: [{ letter: 'p', name: 'pid' }, { letter: 'd', name: 'pidfd' }], what: "the child that another lane cloned for this one (CLONE_PARENT): its pid, and pidfd_open(2) of it" },
-  { kind: 'make_userns', inputs: [{ letter: 'b', name: 'uidMap' }, { letter: 'b', name: 'gidMap' }], outputs: [{ letter: 'd', name: 'fd' }], what: "a user namespace with these maps: clone3(2) of a child that holds it until its maps are written and /proc/PID/ns/user is open" },
-  { kind: 'run', inputs: [{ letter: 'v', name: 'candidates' }, { letter: 'v', name: 'argv' }, { letter: 'v', name: 'env' }, { letter: 'd', name: 'input' }, { letter: 'u', name: 'timeout' }], outputs: [], what: "clone3(2), execve(2), waitid(2) of another program, with `input` from its start as standard input; milliseconds, 0 for no limit; else ECHILD or ETIME" },
+  { kind: 'make_userns', inputs: [{ letter: 'b', name: 'uidMap' }, { letter: 'b', name: 'gidMap' }], outputs: [{ letter: 'd', name: 'fd' }], what: "a user namespace with these maps: clone(2) of a child that holds it until its maps are written and /proc/PID/ns/user is open" },
+  { kind: 'run', inputs: [{ letter: 'v', name: 'candidates' }, { letter: 'v', name: 'argv' }, { letter: 'v', name: 'env' }, { letter: 'd', name: 'input' }, { letter: 'u', name: 'timeout' }], outputs: [], what: "clone(2), execve(2), waitid(2) of another program, with `input` from its start as standard input; milliseconds, 0 for no limit; else ECHILD or ETIME" },
   { kind: 'unshare', inputs: [{ letter: 'u', name: 'flags' }], outputs: [], what: "unshare(2)" },
   { kind: 'setns', inputs: [{ letter: 'd', name: 'fd' }, { letter: 'u', name: 'flags' }], outputs: [], what: "setns(2)" },
   { kind: 'sethostname', inputs: [{ letter: 's', name: 'name' }], outputs: [], what: "sethostname(2)" },
