@@ -45,6 +45,17 @@ export function propagation(mount: MountInfo): string {
   return kinds.join(',') || 'private';
 }
 
+/** The mount that shows a path, which must be absolute and without symbolic links: the last of those at the nearest place above it. */
+export function mountOf(text: string, path: string): MountInfo | undefined {
+  const above = (point: string) => point === '/' || path === point || path.startsWith(`${point}/`);
+  return parseMountInfo(text)
+    .filter(({ mountPoint }) => above(mountPoint))
+    .reduce<MountInfo | undefined>(
+      (best, mount) => (best && best.mountPoint.length > mount.mountPoint.length ? best : mount),
+      undefined,
+    );
+}
+
 //   36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
 const LINE = /^(\d+) (\d+) (\d+):(\d+) ([^ ]+) ([^ ]+) ([^ ]+) ((?:[^ ]+ )*?)- ([^ ]+) ([^ ]*) ([^ ]*)$/;
 

@@ -14,12 +14,7 @@ export function unsupported(config: Config): Fault[] {
     ['process.selinuxLabel', process?.selinuxLabel, 'an SELinux label'],
     ['linux.intelRdt', linux?.intelRdt, 'cache and bandwidth allocation (resctrl)'],
     ['linux.netDevices', linux?.netDevices, 'moving network devices'],
-    ['linux.mountLabel', linux?.mountLabel, 'an SELinux mount label'],
     ...Object.entries(hooks ?? {}).map(([name, list]): [string, unknown, string] => [`hooks.${name}`, list, 'hooks']),
-    ...(config.mounts ?? []).flatMap((mount, i): [string, unknown, string][] => [
-      [`mounts[${i}].uidMappings`, mount.uidMappings, 'an idmapped mount'],
-      [`mounts[${i}].gidMappings`, mount.gidMappings, 'an idmapped mount'],
-    ]),
     ...(['solaris', 'windows', 'vm', 'zos', 'freebsd'] as const).map((os): [string, unknown, string] => [
       os,
       // A container for Linux may carry the section of another platform: it "MAY be ignored" there, so only its lone presence is a request.

@@ -25,6 +25,7 @@ import {
   MS_NOSUID,
   MS_NOSYMFOLLOW,
   MS_RDONLY,
+  MS_RELATIME,
   MS_REMOUNT,
   MS_STRICTATIME,
 } from './abi.js';
@@ -36,6 +37,8 @@ export interface Attributes {
   readonly clear?: number;
   /** Applies to the mounts below, too. */
   readonly recursive?: boolean;
+  /** What the mount has already, where that is known: a remount must repeat what a user namespace may not take away. */
+  readonly locked?: number;
   readonly why: string;
 }
 
@@ -50,7 +53,7 @@ export function setAttributes(
   features: Pick<Features, 'mountSetattr'>,
   lane: LaneBuilder,
   mount: Slot<'fd'>,
-  { set, clear = 0, recursive = false, why }: Attributes,
+  { set, clear = 0, recursive = false, locked = 0, why }: Attributes,
 ): void {
   if (set === 0 && clear === 0) return;
   if (features.mountSetattr) {
@@ -58,17 +61,23 @@ export function setAttributes(
     lane.mount_setattr({ dir: mount, path: '', flags, set, clear, propagation: 0, userns: 'none' }, why);
     return;
   }
-  lane.dup2({ fd: mount, number: MOUNT_FD }, 'a number to name it by');
-  lane.mount(
-    {
-      source: 'none',
-      target: `/proc/self/fd/${MOUNT_FD}`,
-      type: 'none',
-      flags: MS_REMOUNT | MS_BIND | legacyFlags(set),
-      data: '',
-    },
+  mountAt(
+    lane,
+    mount,
+    { flags: MS_REMOUNT | MS_BIND | legacyFlags(set | (locked & ~clear), clear) },
     `${why} (this kernel has no mount_setattr)`,
   );
+}
+
+/** mount(2) of an attached mount that is held by a descriptor: no name of the root file system is resolved. */
+export function mountAt(
+  lane: LaneBuilder,
+  mount: Slot<'fd'>,
+  { flags, data = '' }: { readonly flags: number; readonly data?: string },
+  why: string,
+): void {
+  lane.dup2({ fd: mount, number: MOUNT_FD }, 'a number to name it by');
+  lane.mount({ source: 'none', target: `/proc/self/fd/${MOUNT_FD}`, type: 'none', flags, data }, why);
 }
 
 const LEGACY: readonly [attribute: number, flag: number][] = [
@@ -80,8 +89,9 @@ const LEGACY: readonly [attribute: number, flag: number][] = [
   [MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW],
 ];
 
-function legacyFlags(set: number): number {
-  const atime =
-    { [MOUNT_ATTR_NOATIME]: MS_NOATIME, [MOUNT_ATTR_STRICTATIME]: MS_STRICTATIME }[set & MOUNT_ATTR__ATIME] ?? 0;
+/** MOUNT_ATTR_* as MS_*. Without a mode of access times the kernel keeps the one that the mount has. */
+export function legacyFlags(set: number, clear = 0): number {
+  const known = { [MOUNT_ATTR_NOATIME]: MS_NOATIME, [MOUNT_ATTR_STRICTATIME]: MS_STRICTATIME }[set & MOUNT_ATTR__ATIME];
+  const atime = known ?? (clear & MOUNT_ATTR__ATIME ? MS_RELATIME : 0);
   return LEGACY.reduce((flags, [attribute, flag]) => (set & attribute ? flags | flag : flags), atime);
 }

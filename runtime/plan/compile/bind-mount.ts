@@ -1,6 +1,7 @@
 /**
  * A bind mount: a copy of the source's mount (open_tree(2)), given its attributes while nothing can see it, attached to a
- * target within the root. A file's target is a file.
+ * target within the root. A file's target is a file. The users of a new user namespace may not be able to reach the source,
+ * nor to map its owners: there the outside makes the copy, and passes it in.
  */
 import { statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
@@ -8,50 +9,98 @@ import { TareError } from '../../kernel/error.js';
 import type { Mount } from '../../oci/index.js';
 import type { LaneBuilder } from '../builder.js';
 import type { Slot } from '../plan.js';
-import { AT_RECURSIVE, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from './abi.js';
-import { attachWith, setPropagation } from './attach.js';
-import type { Compilation } from './compilation.js';
+import { AT_RECURSIVE, MS_REC, MS_SHARED, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE } from './abi.js';
+import { attach, attachWith, quiet, setPropagation, sharesMounts } from './attach.js';
+import { type Attributes, setAttributes } from './attributes.js';
+import { type Compilation, has } from './compilation.js';
+import { isIdmapped, setIdmap } from './idmap.js';
+import { lockedAttributes } from './locked.js';
 import type { MountOptions } from './options.js';
+import { hostPropagation } from './rootfs.js';
 
 export function bindMount(
   compilation: Compilation,
-  lane: LaneBuilder,
+  field: string,
   rootfs: Slot<'fd'>,
   mount: Mount,
   options: MountOptions,
 ): void {
-  checkOptions(options, mount.destination);
   const source = sourceOf(compilation, mount);
-  const copy = lane.open_tree(
-    {
-      dir: 'cwd',
-      path: source,
-      flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (options.bind === 'rbind' ? AT_RECURSIVE : 0),
-    },
-    {
-      as: `${mount.destination} copy`,
-      why: `a copy of the mount at ${source}${options.bind === 'rbind' ? ', with those below it' : ''}`,
-    },
-  );
-  const target = bindTarget(lane, rootfs, source, mount.destination);
-  if (!compilation.features.mountSetattr && (options.setBelow | options.clearBelow) !== 0) {
-    throw new TareError('unsupported', `${mount.destination}: recursive mount options need mount_setattr (Linux 5.12)`);
+  checkOptions(compilation, options, mount.destination);
+  const inside = compilation.builder.inside.for(field);
+  if (isIdmapped(mount, options) || isMadeOutside(compilation)) {
+    const outside = compilation.builder.outside.for(field);
+    const made = copyOf(outside, source, mount.destination, options);
+    if (isIdmapped(mount, options)) setIdmap(compilation, outside, made, mount, options);
+    // A copy of the host's mount is its peer, and the container would mount on the host. A user namespace never may.
+    if (has(compilation, 'user') || !sharesMounts(compilation) || !options.propagation.some((flag) => flag & MS_SHARED))
+      setPropagation(compilation, outside, made, [MS_REC | hostPropagation(compilation)]);
+    for (const each of attributesOf(options)) setAttributes(compilation.features, outside, made, each);
+    const copy = compilation.builder.pass('outside', 'inside', made, {
+      field,
+      why: 'made outside, with rights over the file system that the container’s user namespace has not',
+    });
+    outside.close({ fd: made }, 'the container has it');
+    const target = bindTarget(inside, rootfs, source, mount.destination);
+    attach(inside, copy, target, mount.destination, noteOf(source, mount.destination));
+    setPropagation(compilation, inside, copy, options.propagation);
+    return;
   }
-  attachWith(compilation, lane, copy, target, mount.destination, [
-    { set: options.set, clear: options.clear, why: 'its attributes' },
-    { set: options.setBelow, clear: options.clearBelow, recursive: true, why: 'attributes of it and of all below it' },
-  ]);
-  setPropagation(compilation, lane, copy, options.propagation);
+  const copy = copyOf(inside, source, mount.destination, options);
+  const target = bindTarget(inside, rootfs, source, mount.destination);
+  const locked = lockedAttributes(compilation, source);
+  const attributes = attributesOf(options).map((each) => ({ ...each, locked }));
+  attachWith(compilation, inside, copy, target, mount.destination, attributes, noteOf(source, mount.destination));
+  if (options.propagation.length === 0) quiet(compilation, inside, copy);
+  setPropagation(compilation, inside, copy, options.propagation);
+}
+
+/** Root makes them for a user namespace. Who is not root is in theirs what they are outside, and reaches as much. */
+function isMadeOutside(compilation: Compilation): boolean {
+  return has(compilation, 'user') && compilation.caller.uid === 0 && compilation.features.mountSetattr;
+}
+
+function copyOf(lane: LaneBuilder, source: string, destination: string, { bind }: MountOptions): Slot<'fd'> {
+  const recursive = bind === 'rbind';
+  return lane.open_tree(
+    { dir: 'cwd', path: source, flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) },
+    { as: `${destination} copy`, why: `a copy of the mount at ${source}${recursive ? ', with those below it' : ''}` },
+  );
+}
+
+function attributesOf(options: MountOptions): Attributes[] {
+  return [
+    {
+      set: options.set,
+      clear: options.clear,
+      why: 'its attributes (EPERM: a user namespace may not lift restrictions)',
+    },
+    {
+      set: options.setBelow,
+      clear: options.clearBelow,
+      recursive: true,
+      why: 'attributes of it and of all below it (EPERM: a user namespace may not lift restrictions)',
+    },
+  ];
 }
 
 /** A bind mount shows a file system that is there already, so nothing can be said to the file system. */
-function checkOptions({ data }: MountOptions, destination: string): void {
-  const [first] = data;
-  if (first === undefined) return;
-  throw new TareError(
-    'config',
-    `config.json: the bind mount at ${destination} has the option "${first}", which bind mounts do not have`,
-  );
+function checkOptions({ features, warnings }: Compilation, options: MountOptions, destination: string): void {
+  const [first] = options.data;
+  if (first !== undefined || options.copyUp) {
+    throw new TareError(
+      'config',
+      `config.json: the bind mount at ${destination} has the option "${first ?? 'tmpcopyup'}", which bind mounts do not have`,
+    );
+  }
+  if (options.superblock.length > 0) {
+    warnings.push(
+      `the bind mount at ${destination} has the option ${options.superblock.join(', ')}, which is the file system’s: left out`,
+    );
+  }
+  if (!features.mountSetattr && (options.setBelow | options.clearBelow) !== 0) {
+    throw new TareError('unsupported', `${destination}: recursive mount options need mount_setattr (Linux 5.12)`);
+  }
 }
 
 function sourceOf({ bundle }: Compilation, mount: Mount): string {
@@ -60,13 +109,18 @@ function sourceOf({ bundle }: Compilation, mount: Mount): string {
 }
 
 function bindTarget(lane: LaneBuilder, rootfs: Slot<'fd'>, source: string, destination: string): Slot<'fd'> {
+  const directory = isDirectory(source, destination);
+  const what = directory ? 'a directory, as its source is one' : 'a file, as its source is no directory';
   const say = {
     as: `${destination} target`,
-    why: 'the mount point, resolved within the root whatever symbolic links it has',
+    why: `the mount point, ${what}; resolved within the root whatever symbolic links it has`,
   };
-  if (isDirectory(source, destination))
-    return lane.mkdir_in_root({ root: rootfs, path: destination, mode: 0o755 }, say);
+  if (directory) return lane.mkdir_in_root({ root: rootfs, path: destination, mode: 0o755 }, say);
   return lane.create_in_root({ root: rootfs, path: destination, mode: 0o644 }, say);
+}
+
+function noteOf(source: string, destination: string): string {
+  return isDirectory(source, destination) ? 'a directory' : 'which must be a file, as its source is no directory';
 }
 
 function isDirectory(source: string, destination: string): boolean {

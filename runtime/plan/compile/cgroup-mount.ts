@@ -15,10 +15,10 @@ import {
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
 } from './abi.js';
-import { attach, attachWith } from './attach.js';
+import { attach, attachWith, quiet, setPropagation } from './attach.js';
 import { setAttributes } from './attributes.js';
 import { type Compilation, has } from './compilation.js';
-import { newFileSystem } from './mounts.js';
+import { newFileSystem } from './new-file-system.js';
 import type { MountOptions } from './options.js';
 
 const SAFE = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
@@ -42,7 +42,7 @@ export function cgroupMount(
     return;
   }
   if (hierarchies.length === 1 && only.version === 2) {
-    attachHierarchy(compilation, lane, only, attributes, target, destination);
+    attachHierarchy(compilation, lane, only, { attributes, options }, target, destination);
     return;
   }
   const holder = newFileSystem(lane, 'tmpfs', {
@@ -58,7 +58,7 @@ export function cgroupMount(
       { root: holder, path: name, mode: 0o755 },
       { as: `${destination}/${name} target`, why: `the place of ${name}` },
     );
-    attachHierarchy(compilation, lane, hierarchy, attributes, place, `${destination}/${name}`);
+    attachHierarchy(compilation, lane, hierarchy, { attributes, options }, place, `${destination}/${name}`);
     if (hierarchy.version === 1 && hierarchy.controllers.length > 1) {
       for (const controller of hierarchy.controllers) {
         lane.symlinkat(
@@ -72,6 +72,7 @@ export function cgroupMount(
     set: attributes & MOUNT_ATTR_RDONLY ? attributes : 0,
     why: 'no directory can be added any more',
   });
+  setPropagation(compilation, lane, holder, options.propagation);
 }
 
 /** Where it has a cgroup of its own; in the others it would see, as its root, the cgroup of whoever made it. */
@@ -85,13 +86,15 @@ function attachHierarchy(
   compilation: Compilation,
   lane: LaneBuilder,
   hierarchy: Hierarchy,
-  attributes: number,
+  { attributes, options }: { readonly attributes: number; readonly options: MountOptions },
   target: Slot<'fd'>,
   where: string,
 ): void {
   const name = directoryName(hierarchy);
   if (has(compilation, 'cgroup')) {
-    attach(lane, newHierarchyMount(lane, hierarchy, name, attributes), target, where);
+    const made = newHierarchyMount(lane, hierarchy, name, attributes, options);
+    attach(lane, made, target, where);
+    setPropagation(compilation, lane, made, options.propagation);
     return;
   }
   const own = compilation.cgroup?.places.find((place) => place.mountPoint === hierarchy.mountPoint)?.directory;
@@ -100,11 +103,20 @@ function attachHierarchy(
     { as: `${name} copy`, why: 'the container’s own cgroup only: it has no cgroup namespace that would hide the rest' },
   );
   attachWith(compilation, lane, copy, target, where, [{ set: attributes, why: 'its attributes' }]);
+  quiet(compilation, lane, copy);
+  setPropagation(compilation, lane, copy, options.propagation);
 }
 
-function newHierarchyMount(lane: LaneBuilder, { version, controllers }: Hierarchy, name: string, attributes: number) {
+function newHierarchyMount(
+  lane: LaneBuilder,
+  { version, controllers }: Hierarchy,
+  name: string,
+  attributes: number,
+  { data }: MountOptions,
+) {
   const why = `the ${name} hierarchy, whose root is the container’s cgroup`;
-  if (version === 2) return newFileSystem(lane, 'cgroup2', { source: 'cgroup', attributes, why });
+  // Options of version 2 (nsdelegate) are the host's to set: here the kernel ignores them. Those of version 1 name hierarchies.
+  if (version === 2) return newFileSystem(lane, 'cgroup2', { source: 'cgroup', data, attributes, why });
   const named = controllers.some((controller) => controller.startsWith('name='));
   return newFileSystem(lane, 'cgroup', {
     source: 'cgroup',

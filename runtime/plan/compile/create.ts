@@ -17,7 +17,7 @@ import { setNames } from './host-name.js';
 import { joinKeyring } from './keyring.js';
 import { setLimits } from './limits.js';
 import { maskPaths, protectPaths } from './masking.js';
-import { mountAll } from './mounts.js';
+import { finishMounts, mountAll } from './mounts.js';
 import { checkNamespaces, joinNamespaces } from './namespaces.js';
 import { raiseLoopback } from './network.js';
 import {
@@ -87,12 +87,13 @@ export function compileCreate(input: CompileInput): Compiled {
   raiseLoopback(compilation);
   const rootfs = attachRootfs(compilation);
   setSysctls(compilation);
-  mountAll(compilation, rootfs);
+  const unfinished = mountAll(compilation, rootfs);
   makeDevices(compilation, rootfs);
   const terminal = openTerminal(compilation, rootfs);
   maskPaths(compilation, rootfs);
   protectPaths(compilation, rootfs);
   makeDirectory(compilation, rootfs);
+  finishMounts(compilation, unfinished);
   enterRootfs(compilation, rootfs);
 
   startSession(compilation, terminal);

@@ -24,7 +24,7 @@ import {
   S_IFCHR,
   S_IFIFO,
 } from './abi.js';
-import { attach } from './attach.js';
+import { attach, quiet } from './attach.js';
 import { type Compilation, mayMakeNodes } from './compilation.js';
 
 const DEFAULT: readonly [name: string, major: number, minor: number][] = [
@@ -45,9 +45,11 @@ const LINKS: readonly [name: string, target: string][] = [
 
 export function makeDevices(compilation: Compilation, rootfs: Slot<'fd'>): void {
   const { builder, config } = compilation;
-  const mount = config.mounts?.find((m) => m.destination.replace(/\/+$/, '') === '/dev');
-  // A /dev that is bind-mounted belongs to somebody else: nothing is made in it.
-  if (mount?.options?.some((option) => option === 'bind' || option === 'rbind') || mount?.type === 'bind') return;
+  const mounts = config.mounts?.filter((m) => posix.resolve(m.destination) === '/dev') ?? [];
+  // A /dev that is bind-mounted belongs to somebody else: nothing is made in it, as with runc.
+  if (mounts.some((m) => m.type === 'bind' || m.options?.some((option) => option === 'bind' || option === 'rbind')))
+    return;
+  const fresh = mounts.some(({ type }) => type === 'tmpfs') && !mounts.some((m) => m.options?.includes('tmpcopyup'));
   const inside = builder.inside.for('default');
   const dev = inside.mkdir_in_root(
     { root: rootfs, path: '/dev', mode: 0o755 },
@@ -58,20 +60,26 @@ export function makeDevices(compilation: Compilation, rootfs: Slot<'fd'>): void 
     // What the configuration says of it wins: its owner and its mode, and the number even.
     if (configuredPaths.has(`/dev/${name}`)) continue;
     const why = `/dev/${name}, which every program expects`;
-    if (!mayMakeNodes(compilation)) bindNode(inside, dev, name, [major, minor], why);
-    else makeNode(inside, dev, name, { mode: S_IFCHR | 0o666, major, minor, fresh: mount !== undefined }, why);
+    if (!mayMakeNodes(compilation)) bindNode(compilation, inside, dev, name, [major, minor], why);
+    else makeNode(inside, dev, name, { mode: S_IFCHR | 0o666, major, minor, fresh }, why);
   }
   for (const [name, target] of LINKS) {
     inside.symlinkat({ target, dir: dev, path: name }, { why: `/dev/${name}`, tolerate: ['EEXIST'] });
   }
-  if (config.mounts?.some((m) => m.type === 'devpts' && m.destination.replace(/\/+$/, '') === '/dev/pts')) {
-    inside.symlinkat(
-      { target: 'pts/ptmx', dir: dev, path: 'ptmx' },
-      { why: 'new terminals come from the container’s own devpts', tolerate: ['EEXIST'] },
+  if (!fresh) {
+    inside.unlinkat(
+      { dir: dev, path: 'ptmx', flags: 0 },
+      { why: 'the one of the root file system would make terminals of the host', tolerate: ['ENOENT', 'EROFS'] },
     );
   }
+  inside.symlinkat(
+    { target: 'pts/ptmx', dir: dev, path: 'ptmx' },
+    { why: 'new terminals come from the container’s own devpts', tolerate: ['EEXIST'] },
+  );
   config.linux?.devices?.forEach((device, i) => {
     const field = `linux.devices[${i}]`;
+    // Engines that pass on all devices of the host pass on this one. It is the link that was just made, in every container.
+    if (posix.resolve(device.path) === '/dev/ptmx') return;
     configured(compilation, builder.inside.for(field), rootfs, device, field);
   });
 }
@@ -130,6 +138,7 @@ function verifyNode(
 }
 
 function bindNode(
+  compilation: Compilation,
   lane: LaneBuilder,
   dev: Slot<'fd'>,
   name: string,
@@ -146,6 +155,7 @@ function bindNode(
     { as: `/dev/${name} target`, why: 'an empty file to mount it on' },
   );
   attach(lane, copy, target, `/dev/${name}`);
+  quiet(compilation, lane, copy);
 }
 
 /** A device of config.json. It goes where config.json says, within the root, and is what config.json says or there is no container. */
@@ -164,7 +174,8 @@ function configured(
     { as: folder, why: 'the directory of the device, resolved within the root' },
   );
   const isCharacter = device.type === 'c' || device.type === 'u';
-  if (!mayMakeNodes(compilation)) {
+  // A pipe is no device: everybody may make one.
+  if (device.type !== 'p' && !mayMakeNodes(compilation)) {
     const copy = lane.open_tree(
       { dir: 'cwd', path: device.path, flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC },
       { as: `${name} node`, why: 'the host’s node: a user namespace may not make nodes' },
@@ -174,18 +185,28 @@ function configured(
       { root: dir, path: name, mode: 0o666 },
       { as: `${device.path} target`, why: 'a file to mount it on' },
     );
-    attach(lane, copy, target, device.path);
+    attach(lane, copy, target, device.path, 'which must be no directory');
+    quiet(compilation, lane, copy);
     return;
   }
   const kind = { c: S_IFCHR, u: S_IFCHR, b: S_IFBLK, p: S_IFIFO }[device.type];
+  const mode = (device.fileMode ?? 0o666) & 0o7777;
+  lane.unlinkat(
+    { dir, path: name, flags: 0 },
+    {
+      why: 'what the root file system has in its place may be another device, or have another mode',
+      // What cannot be removed stays, if its number can be verified.
+      tolerate: isCharacter ? ['ENOENT', 'EROFS'] : ['ENOENT'],
+    },
+  );
   lane.mknodat(
-    { dir, path: name, mode: kind | (device.fileMode ?? 0o666), device: makedev(major, minor) },
-    { why: `${device.path}, which the configuration asks for`, tolerate: ['EEXIST'] },
+    { dir, path: name, mode: kind | mode, device: device.type === 'p' ? 0 : makedev(major, minor) },
+    { why: `${device.path}, which the configuration asks for`, ...(isCharacter && { tolerate: ['EEXIST'] }) },
   );
   if (isCharacter) verifyNode(lane, dir, name, { path: device.path, major, minor });
   lane.fchownat(
     { dir, path: name, uid: device.uid ?? 0, gid: device.gid ?? 0, flags: AT_SYMLINK_NOFOLLOW },
-    'its owner; a symbolic link is not followed',
+    { why: 'its owner; a symbolic link is not followed', tolerate: ['EROFS'] },
   );
 }
 

@@ -20,7 +20,7 @@ import {
 import { attach, attachWith } from './attach.js';
 import type { Compilation } from './compilation.js';
 import { nullDevice } from './devices.js';
-import { newFileSystem } from './mounts.js';
+import { newFileSystem } from './new-file-system.js';
 
 const SAFE = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 

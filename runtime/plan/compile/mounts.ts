@@ -7,34 +7,64 @@ import { TareError } from '../../kernel/error.js';
 import type { Mount } from '../../oci/index.js';
 import type { LaneBuilder } from '../builder.js';
 import type { Slot } from '../plan.js';
-import {
-  FSCONFIG_CMD_CREATE,
-  FSCONFIG_SET_FLAG,
-  FSCONFIG_SET_STRING,
-  FSMOUNT_CLOEXEC,
-  FSOPEN_CLOEXEC,
-  MOUNT_ATTR_RDONLY,
-  O_CLOEXEC,
-  O_DIRECTORY,
-  O_PATH,
-  RESOLVE_IN_ROOT,
-  RESOLVE_NO_SYMLINKS,
-} from './abi.js';
+import { MOUNT_ATTR_RDONLY, O_CLOEXEC, O_DIRECTORY, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS } from './abi.js';
 import { attach, setPropagation } from './attach.js';
+import { setAttributes } from './attributes.js';
 import { bindMount } from './bind-mount.js';
 import { cgroupMount } from './cgroup-mount.js';
 import type { Compilation } from './compilation.js';
+import { checkCopyUp, copyUp, modeOf } from './copy-up.js';
+import { isIdmapped } from './idmap.js';
+import { newFileSystem } from './new-file-system.js';
 import { type MountOptions, mountOptions } from './options.js';
+import { remount } from './remount.js';
+import { mayLackSysfs, sysfsOrHosts } from './sysfs.js';
 
-export function mountAll(compilation: Compilation, rootfs: Slot<'fd'>): void {
+/** A mount into which something is still to be put, before it becomes read-only. */
+export interface Unfinished {
+  readonly mount: Slot<'fd'>;
+  readonly attributes: number;
+  readonly field: string;
+}
+
+/** Returns the mounts that `finishMounts` makes read-only. */
+export function mountAll(compilation: Compilation, rootfs: Slot<'fd'>): Unfinished[] {
+  const unfinished: Unfinished[] = [];
+  checkLabel(compilation);
   compilation.config.mounts?.forEach((mount, i) => {
     const field = `mounts[${i}]`;
-    const options = mountOptions(mount.options ?? [], field);
+    const options = mountOptions(mount.options ?? []);
     const lane = compilation.builder.inside.for(field);
-    if (options.bind !== 'no' || mount.type === 'bind') bindMount(compilation, lane, rootfs, mount, options);
+    const bind = options.bind !== 'no' || mount.type === 'bind';
+    if (isIdmapped(mount, options) && !bind) {
+      throw new TareError('config', `config.json: ${field} is to be idmapped, which only a bind mount can be`, {
+        path: field,
+      });
+    }
+    if (options.remount) remount(lane, rootfs, mount, options, { compilation, bind });
+    else if (bind) bindMount(compilation, field, rootfs, mount, options);
     else if (mount.type?.startsWith('cgroup')) cgroupMount(compilation, lane, rootfs, mount.destination, options);
-    else fileSystemMount(compilation, lane, rootfs, mount, options, field);
+    else unfinished.push(...fileSystemMount(compilation, lane, rootfs, mount, options, field));
   });
+  return unfinished;
+}
+
+/** When there is nothing more to make in them: devices, and the targets of other mounts. */
+export function finishMounts(compilation: Compilation, unfinished: readonly Unfinished[]): void {
+  for (const { mount, attributes: set, field } of unfinished) {
+    const why = 'read-only, now that all is in it';
+    setAttributes(compilation.features, compilation.builder.inside.for(field), mount, { set, why });
+  }
+}
+
+function checkLabel({ config, features }: Compilation): void {
+  const label = config.linux?.mountLabel;
+  if (!label || features.seLinux) return;
+  throw new TareError(
+    'unsupported',
+    `config.json: linux.mountLabel is ${JSON.stringify(label)}, but SELinux is not enabled in this kernel: leave it out, or boot with lsm=selinux`,
+    { path: 'linux.mountLabel' },
+  );
 }
 
 /** The file systems without a disk: read-only is said of the mount, as many mounts may share the one superblock. */
@@ -61,31 +91,54 @@ function fileSystemMount(
   mount: Mount,
   options: MountOptions,
   field: string,
-): void {
+): Unfinished[] {
   const type = mount.type;
   if (type === undefined || type === 'none') {
     throw new TareError('config', `config.json: ${field}.type is missing: it names the file system`, {
       path: `${field}.type`,
     });
   }
-  const made = newFileSystem(lane, type, {
-    source: mount.source,
-    data: !PSEUDO.has(type) && options.set & MOUNT_ATTR_RDONLY ? ['ro', ...options.data] : options.data,
-    attributes: options.set | options.setBelow,
-    why: `${WHAT[type] ?? `a file system of type ${type}`} for ${mount.destination}`,
-  });
+  checkCopyUp(mount, options, field);
+  const { destination } = mount;
+  const attributes = options.set | options.setBelow;
+  const isLate = type === 'tmpfs' && (attributes & MOUNT_ATTR_RDONLY) !== 0;
+  const make = () =>
+    newFileSystem(lane, type, {
+      source: mount.source,
+      data: dataOf(compilation, type, destination, options),
+      attributes: isLate ? attributes & ~MOUNT_ATTR_RDONLY : attributes,
+      why: `${WHAT[type] ?? `a file system of type ${type}`} for ${destination}`,
+    });
+  const made = type === 'sysfs' && mayLackSysfs(compilation) ? sysfsOrHosts(compilation, lane, attributes) : make();
   const target =
     type === 'proc' || type === 'sysfs'
-      ? realDirectory(lane, rootfs, mount.destination)
+      ? realDirectory(lane, rootfs, destination)
       : lane.mkdir_in_root(
-          { root: rootfs, path: mount.destination, mode: 0o755 },
+          { root: rootfs, path: destination, mode: 0o755 },
           {
-            as: `${mount.destination} target`,
+            as: `${destination} target`,
             why: 'the mount point, resolved within the root whatever symbolic links it has',
           },
         );
-  attach(lane, made, target, mount.destination);
+  if (options.copyUp) copyUp(lane, target, made, options);
+  attach(lane, made, target, destination);
   setPropagation(compilation, lane, made, options.propagation);
+  return isLate ? [{ mount: made, attributes, field }] : [];
+}
+
+/** What is said to the file system. */
+function dataOf(compilation: Compilation, type: string, destination: string, options: MountOptions): string[] {
+  const { bundle, config } = compilation;
+  const mode = type === 'tmpfs' && !options.copyUp ? modeOf(bundle.rootfs, destination, options) : undefined;
+  const labelled = config.linux?.mountLabel && type !== 'proc' && type !== 'sysfs' && type !== 'mqueue';
+  return [
+    // First: what the configuration says comes later and wins.
+    ...(mode === undefined ? [] : [`mode=${mode.toString(8)}`]),
+    ...(labelled ? [`context=${config.linux?.mountLabel}`] : []),
+    ...(!PSEUDO.has(type) && options.set & MOUNT_ATTR_RDONLY ? ['ro'] : []),
+    ...options.superblock,
+    ...options.data,
+  ];
 }
 
 const WHAT: Readonly<Record<string, string>> = {
@@ -95,44 +148,6 @@ const WHAT: Readonly<Record<string, string>> = {
   devpts: 'an instance of pseudoterminals of the container’s own',
   mqueue: 'the POSIX message queues of the container’s ipc namespace',
 };
-
-// #region new-file-system
-/** fsopen, fsconfig, fsmount: a file system that is mounted nowhere yet. */
-export function newFileSystem(
-  lane: LaneBuilder,
-  type: string,
-  say: { source?: string; data?: readonly string[]; attributes: number; why: string },
-): Slot<'fd'> {
-  const fs = lane.fsopen({ type, flags: FSOPEN_CLOEXEC }, { as: `${type} context`, why: say.why });
-  if (say.source) {
-    lane.fsconfig(
-      { fs, command: FSCONFIG_SET_STRING, key: 'source', value: say.source, aux: 0 },
-      'the name that mountinfo shows',
-    );
-  }
-  for (const option of say.data ?? []) {
-    const at = option.indexOf('=');
-    const [key, value] = at < 0 ? [option, ''] : [option.slice(0, at), option.slice(at + 1)];
-    if (value.length > 255) {
-      throw new TareError(
-        'unsupported',
-        `the mount option ${key}= has more than the 255 characters that fsconfig(2) takes`,
-      );
-    }
-    lane.fsconfig(
-      { fs, command: at < 0 ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, key, value, aux: 0 },
-      `option ${option}`,
-    );
-  }
-  lane.fsconfig({ fs, command: FSCONFIG_CMD_CREATE, key: '', value: '', aux: 0 }, 'the options are complete: make it');
-  const mount = lane.fsmount(
-    { fs, flags: FSMOUNT_CLOEXEC, attributes: say.attributes },
-    { as: `${type} mount`, why: 'a mount of it, with its attributes, attached nowhere yet' },
-  );
-  lane.close({ fd: fs }, 'the context has done its work');
-  return mount;
-}
-// #endregion
 
 /**
  * A mount point that must be a real directory. A root file system whose /proc is a symbolic link or a file would have the

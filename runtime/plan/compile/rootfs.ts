@@ -3,6 +3,9 @@
  * the root with pivot_root(2). The old root is stacked on the new one and unmounted, so no directory for it is needed.
  * pivot_root(2), NOTES: "pivot_root(".", ".")".
  */
+import { readFileSync, realpathSync } from 'node:fs';
+import { mountOf } from '../../kernel/mountinfo.js';
+import type { LaneBuilder } from '../builder.js';
 import type { Slot } from '../plan.js';
 import {
   AT_EMPTY_PATH,
@@ -11,7 +14,9 @@ import {
   MOUNT_ATTR_RDONLY,
   MOVE_MOUNT_F_EMPTY_PATH,
   MOVE_MOUNT_T_EMPTY_PATH,
+  MS_MOVE,
   MS_PRIVATE,
+  MS_RDONLY,
   MS_REC,
   MS_SHARED,
   MS_SLAVE,
@@ -22,24 +27,17 @@ import {
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
 } from './abi.js';
+import { setPropagation, sharesMounts } from './attach.js';
 import { setAttributes } from './attributes.js';
-import type { Compilation } from './compilation.js';
+import { type Compilation, has } from './compilation.js';
+import { lockedAttributes } from './locked.js';
 
 /** Puts the root file system's mounts, as a copy of their own, into the new mount namespace. Returns the descriptor of its root. */
-export function attachRootfs({ builder, bundle, config }: Compilation): Slot<'fd'> {
-  // #region propagation
-  const propagation = config.linux?.rootfsPropagation || 'private';
-  // `slave` and `shared` let mounts that the host makes later come in; nothing ever goes out.
-  const receives = /slave|shared/.test(propagation);
-  builder.inside
-    .for(receives ? 'linux.rootfsPropagation' : 'linux.namespaces')
-    .mount(
-      { source: 'none', target: '/', type: 'none', flags: MS_REC | (receives ? MS_SLAVE : MS_PRIVATE), data: '' },
-      receives
-        ? 'mounts made on the host may come in; none made here goes out'
-        : 'no mount made here is seen on the host, and none made there is seen here',
-    );
-  // #endregion
+export function attachRootfs(compilation: Compilation): Slot<'fd'> {
+  const { builder, bundle } = compilation;
+  // A volume that shares its mounts with the host must find the host's mounts as they are: only the root's own place is private then.
+  if (sharesMounts(compilation)) privatePlace(compilation);
+  else makePrivate(compilation);
   const inside = builder.inside.for('root.path');
   const place = inside.openat2(
     { dir: 'cwd', path: bundle.rootfs, flags: O_PATH | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve: 0 },
@@ -54,8 +52,40 @@ export function attachRootfs({ builder, bundle, config }: Compilation): Slot<'fd
     { from: rootfs, fromPath: '', to: place, toPath: '', flags: MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH },
     'the copy is attached over its own place: only attached mounts can take mounts below them',
   );
-  return rootfs;
   // #endregion
+  if (sharesMounts(compilation)) setPropagation(compilation, inside, rootfs, [MS_REC | MS_PRIVATE]);
+  return rootfs;
+}
+
+// #region propagation
+/** What the mounts of the host become in the container's mount namespace: `slave` lets those that the host makes later come in. */
+export function hostPropagation({ config }: Compilation): number {
+  return /slave|shared/.test(config.linux?.rootfsPropagation ?? '') ? MS_SLAVE : MS_PRIVATE;
+}
+
+function makePrivate(compilation: Compilation): void {
+  const propagation = hostPropagation(compilation);
+  const receives = propagation === MS_SLAVE;
+  compilation.builder.inside
+    .for(receives ? 'linux.rootfsPropagation' : 'linux.namespaces')
+    .mount(
+      { source: 'none', target: '/', type: 'none', flags: MS_REC | propagation, data: '' },
+      receives
+        ? 'mounts made on the host may come in; none made here goes out'
+        : 'no mount made here is seen on the host, and none made there is seen here',
+    );
+}
+// #endregion
+
+/** pivot_root(2) and we ourselves need a parent of the root that is not shared: what is mounted there would be seen on the host. */
+function privatePlace({ builder, bundle }: Compilation): void {
+  const mount = mountOf(readFileSync('/proc/self/mountinfo', 'utf8'), realpathSync(bundle.rootfs));
+  builder.inside
+    .for('linux.rootfsPropagation')
+    .mount(
+      { source: 'none', target: mount?.mountPoint ?? '/', type: 'none', flags: MS_PRIVATE, data: '' },
+      'the mount that has the root file system: no mount made in the root is seen on the host',
+    );
 }
 
 /** The last things done to the root before the container lives in it. */
@@ -64,22 +94,65 @@ export function enterRootfs(compilation: Compilation, rootfs: Slot<'fd'>): void 
   if (config.root?.readonly) {
     setAttributes(compilation.features, builder.inside.for('root.readonly'), rootfs, {
       set: MOUNT_ATTR_RDONLY,
+      locked: lockedAttributes(compilation, compilation.bundle.rootfs),
       why: 'the root is read-only, now that every mount point in it exists',
     });
   }
   const inside = builder.inside.for('root.path');
-  // #region pivot-root
   inside.fchdir({ fd: rootfs }, 'the root to be is the working directory');
-  inside.pivot_root({ newRoot: '.', putOld: '.' }, 'it becomes the root, with the host’s root stacked on top of it');
-  inside.umount2({ target: '.', flags: MNT_DETACH }, 'the host’s root goes, and all its mounts with it');
+  if (compilation.noPivot) moveRoot(compilation, inside);
+  else pivotRoot(compilation, inside);
   inside.chdir({ path: '/' }, 'the working directory is within the new root');
-  // #endregion
   const flags = PROPAGATION[config.linux?.rootfsPropagation ?? ''];
   if (flags !== undefined) {
     builder.inside
       .for('linux.rootfsPropagation')
       .mount({ source: 'none', target: '/', type: 'none', flags, data: '' }, 'as the configuration asks');
   }
+}
+
+// #region pivot-root
+function pivotRoot(compilation: Compilation, inside: LaneBuilder): void {
+  inside.pivot_root(
+    { newRoot: '.', putOld: '.' },
+    'it becomes the root, with the host’s root stacked on top of it (EINVAL: an initramfs cannot be left so, but with --no-pivot)',
+  );
+  if (sharesMounts(compilation)) {
+    const flags = MS_REC | MS_SLAVE;
+    inside.mount(
+      { source: 'none', target: '.', type: 'none', flags, data: '' },
+      'the host keeps what is unmounted here',
+    );
+  }
+  inside.umount2({ target: '.', flags: MNT_DETACH }, 'the host’s root goes, and all its mounts with it');
+}
+// #endregion
+
+/**
+ * `--no-pivot`, for machines that run from their initramfs: the root is moved over the host's, which stays below it, and entered by
+ * chroot(2). A whole proc or sysfs of the host that is left there would let the container mount one without the masks of its own
+ * (mount_too_revealing of the kernel), so these go first.
+ */
+function moveRoot(compilation: Compilation, inside: LaneBuilder): void {
+  const change = (target: string, flags: number, why: string) =>
+    inside.mount({ source: 'none', target, type: 'none', flags, data: '' }, { why, tolerate: ['EINVAL', 'ENOENT'] });
+  for (const target of ['/proc', '/sys']) {
+    change(target, MS_REC | MS_SLAVE, 'the host keeps its own');
+    if (has(compilation, 'user')) {
+      inside.mount(
+        { source: 'tmpfs', target, type: 'tmpfs', flags: MS_RDONLY, data: '' },
+        { why: 'covered: a user namespace may not unmount it', tolerate: ['ENOENT'] },
+      );
+    } else {
+      inside.umount2({ target, flags: MNT_DETACH }, { why: 'not needed any more', tolerate: ['EINVAL', 'ENOENT'] });
+    }
+  }
+  change('/', MS_PRIVATE, 'the move is not seen on the host');
+  inside.mount(
+    { source: '.', target: '/', type: 'none', flags: MS_MOVE, data: '' },
+    'the root is moved over the host’s',
+  );
+  inside.chroot({ path: '.' }, 'and entered: paths begin here');
 }
 
 /** What is more than the propagation that the whole tree has from the beginning: slave or private. With r: of the mounts below as well. */

@@ -14,7 +14,7 @@ import {
   RESOLVE_NO_XDEV,
 } from './abi.js';
 import type { Compilation } from './compilation.js';
-import { newFileSystem } from './mounts.js';
+import { newFileSystem } from './new-file-system.js';
 
 export function setSysctls(compilation: Compilation): void {
   const entries = Object.entries(compilation.config.linux?.sysctl ?? {});
