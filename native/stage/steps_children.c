@@ -32,6 +32,8 @@ int step_run(struct call *call)
     int input = is_none(call, 3) ? -1 : fd_at(call, 3);
     int output[2], failure[2], pidfd = -1, error = 0, status = 0;
     char said[OUTPUT_MAX] = "";
+    if (input < 0 && !is_none(call, 3))
+        return EBADF;
     if (input >= 0 && lseek(input, 0, SEEK_SET) < 0)
         return done_by(call, "lseek", -1);
     if (pipe2(output, O_CLOEXEC) < 0)
