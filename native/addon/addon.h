@@ -55,6 +55,7 @@ void register_spawn(Napi::Env env, Napi::Object exports);
 void register_processes(Napi::Env env, Napi::Object exports);
 void register_kernel(Napi::Env env, Napi::Object exports);
 void register_namespaces(Napi::Env env, Napi::Object exports);
+void register_netlink(Napi::Env env, Napi::Object exports);
 void register_watch(Napi::Env env, Napi::Object exports);
 
 } // namespace tare

@@ -31,6 +31,7 @@ static Napi::Object load(Napi::Env env, Napi::Object exports)
     register_processes(env, exports);
     register_kernel(env, exports);
     register_namespaces(env, exports);
+    register_netlink(env, exports);
     register_watch(env, exports);
     return exports;
 }

@@ -13,6 +13,7 @@ import { cgroupOf } from './cgroup.js';
 import { compileFilter } from './filter.js';
 import { withHome } from './home.js';
 import { examineNamespaces } from './joined.js';
+import { netDevicesOf } from './net-devices.js';
 
 /** What of it is not found out here goes to the compiler as it is: see `CompileInput`. */
 export interface PrepareOptions
@@ -47,6 +48,7 @@ export function prepare(options: PrepareOptions): Prepared {
     filter: compileFilter(bundle.config.linux?.seccomp),
     caller,
     joined: options.joined ?? examineNamespaces(bundle.config),
+    netDevices: netDevicesOf(bundle.config, features, caller),
     init: options.init,
     gate: options.gate,
     preserveFds: options.preserveFds,

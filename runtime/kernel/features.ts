@@ -128,6 +128,11 @@ export const FEATURES = {
     fallback: 'the cgroup is frozen, and its processes are killed one by one',
   },
   memfdExec: { since: [6, 3], probe: version(6, 3), fallback: 'memory files are executable without asking' },
+  linkIndex: {
+    since: [5, 13],
+    probe: version(5, 13),
+    fallback: 'a network device that moves keeps its index, and cannot go where that one is taken',
+  },
   deviceProgram: {
     since: [4, 15],
     probe: (kernel) => atLeast(kernel.release, 4, 15) && kernel.isRoot && kernel.ownsMachine,

@@ -55,6 +55,11 @@ export interface Native {
   nsGetParent(fd: number): number;
   nsGetType(fd: number): number;
   nsGetOwnerUid(fd: number): number;
+  /**
+   * One request by netlink(7), and all answers to it, up to the acknowledgement or the end of a dump. A refusal throws its errno.
+   * `request` is one message with NLM_F_ACK or NLM_F_DUMP.
+   */
+  netlink(protocol: number, request: Uint8Array): Buffer;
   /** Does this kernel have the call at all? The number is of the system call table, from 424 (Linux 5.1) on; it is called with wrong arguments. */
   hasSyscall(number: number): boolean;
   /** seccomp(2) SECCOMP_GET_ACTION_AVAIL. */

@@ -13,7 +13,6 @@ export function unsupported(config: Config): Fault[] {
     ['process.apparmorProfile', process?.apparmorProfile, 'an AppArmor profile'],
     ['process.selinuxLabel', process?.selinuxLabel, 'an SELinux label'],
     ['linux.intelRdt', linux?.intelRdt, 'cache and bandwidth allocation (resctrl)'],
-    ['linux.netDevices', linux?.netDevices, 'moving network devices'],
     ...Object.entries(hooks ?? {}).map(([name, list]): [string, unknown, string] => [`hooks.${name}`, list, 'hooks']),
     ...(['solaris', 'windows', 'vm', 'zos', 'freebsd'] as const).map((os): [string, unknown, string] => [
       os,

@@ -11,6 +11,7 @@ export {
   CREATE,
   compileCreate,
   type JoinedNamespaces,
+  type MovedDevice,
   preservedNumber,
   RESCTRL,
   resctrlFolders,

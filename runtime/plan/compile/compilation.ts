@@ -7,6 +7,7 @@ import type { CgroupPlan } from '../../kernel/cgroup/index.js';
 import type { Features } from '../../kernel/features.js';
 import type { Bundle, Config, NamespaceType, Process } from '../../oci/index.js';
 import type { PlanBuilder } from '../builder.js';
+import type { MovedDevice } from './net-devices.js';
 
 /** Who makes the container, as far as it decides what can be given away. */
 export interface Caller {
@@ -58,6 +59,8 @@ export interface CompileInput {
   readonly caller: Caller;
   /** Found out by whoever compiles; without, nothing named by a path is the caller's own, and none belongs to another. */
   readonly joined?: JoinedNamespaces;
+  /** The network devices of linux.netDevices, as they are on the host. */
+  readonly netDevices?: readonly MovedDevice[];
 }
 
 export interface Compilation extends CompileInput {

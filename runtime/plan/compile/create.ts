@@ -19,6 +19,7 @@ import { setLimits } from './limits.js';
 import { maskPaths, protectPaths } from './masking.js';
 import { finishMounts, mountAll } from './mounts.js';
 import { checkNamespaces, joinNamespaces } from './namespaces.js';
+import { moveDevices, raiseDevices } from './net-devices.js';
 import { raiseLoopback } from './network.js';
 import {
   candidates,
@@ -79,12 +80,14 @@ export function compileCreate(input: CompileInput): Compiled {
   const entrance = makeCgroup(compilation);
   const cacheClass = makeClass(compilation);
   const pid = giveBirth(compilation, entrance);
+  moveDevices(compilation, pid);
   enterCgroup(compilation, entrance);
   resetAffinity(compilation);
   enterClass(compilation, cacheClass);
   joinNamespaces(compilation);
   setNames(compilation);
   raiseLoopback(compilation);
+  raiseDevices(compilation);
   const rootfs = attachRootfs(compilation);
   setSysctls(compilation);
   const unfinished = mountAll(compilation, rootfs);
