@@ -21,6 +21,7 @@ export const TEST_PACKAGES = [
   ['fonts-dejavu-core', 'letters for it'],
   ['runc', 'the runtime to compare with'],
   ['umoci', 'writes OCI bundles'],
+  ['crun', 'another runtime to compare with, in a virtual machine'],
   ['bubblewrap', 'the sandbox to compare with'],
   ['clang', 'builds the fuzzers'],
   ['libclang-rt-14-dev', 'the runtime of libFuzzer'],

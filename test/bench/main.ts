@@ -4,6 +4,7 @@ import { TareError } from '../../runtime/kernel/error.js';
 const BENCHES: Readonly<Record<string, () => Promise<{ bench: () => Promise<string> }>>> = {
   container: () => import('./container.js'),
   oci: () => import('./oci.js'),
+  crun: () => import('./crun.js'),
   stage: () => import('./stage.js'),
   lab: () => import('./lab.js'),
 };
