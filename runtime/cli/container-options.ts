@@ -6,7 +6,7 @@ import { isAbsolute, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { defaultConfig } from '../container/index.js';
 import { TareError } from '../kernel/error.js';
-import { type Bundle, loadBundle, MAX_ID, type Mount, validConfig } from '../oci/index.js';
+import { type Bundle, loadBundle, MAX_USER_ID, type Mount, validConfig } from '../oci/index.js';
 
 export interface ContainerOptions {
   readonly bundle?: string;
@@ -126,8 +126,8 @@ function environmentEntry(entry: string): string {
 export function parseUser(text: string): { uid: number; gid: number } {
   const match = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(text);
   const [uid, gid] = [Number(match?.[1]), Number(match?.[2] ?? match?.[1])];
-  if (!match || uid > MAX_ID || gid > MAX_ID) {
-    throw new TareError('usage', `--user ${text}: must be UID or UID:GID, numbers from 0 to ${MAX_ID}`);
+  if (!match || uid > MAX_USER_ID || gid > MAX_USER_ID) {
+    throw new TareError('usage', `--user ${text}: must be UID or UID:GID, numbers from 0 to ${MAX_USER_ID}`);
   }
   return { uid, gid };
 }

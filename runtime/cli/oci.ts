@@ -48,6 +48,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: 'Write a config.json to begin with',
     load: async () => (await import('./oci/spec.js')).specCommand(),
   },
+  features: {
+    description: 'Print what this runtime recognises, as JSON',
+    load: async () => (await import('./oci/features.js')).featuresCommand(),
+  },
 };
 
 /** The options of `tare-oci` itself that take a value. */

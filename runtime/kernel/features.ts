@@ -171,7 +171,7 @@ function userNamespaces(kernel: KernelAnswers): boolean {
 }
 
 /** `6.1.0-18-amd64` is at least 5.12. */
-function atLeast(text: string, major: number, minor: number): boolean {
+export function atLeast(text: string, major: number, minor: number): boolean {
   const [first = 0, second = 0] = text.split('.').map((part) => Number.parseInt(part, 10));
   return first > major || (first === major && second >= minor);
 }

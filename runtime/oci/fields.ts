@@ -4,10 +4,16 @@
  */
 import { array, exactInteger, integer, object, type TypeOf } from './schema.js';
 
-/** Largest uid that names a user: 2^32-1 means "unchanged" to the kernel (CVE-2024-40635: it, and what is above, must never become 0). */
+/** Largest id that the kernel has: 2^32-1 means "unchanged" to it. Maps reach so far. */
 export const MAX_ID = 2 ** 32 - 2;
+/**
+ * Largest id that a process is given. What is above has become 0 in programs that took it for a signed number
+ * (CVE-2024-40635), so engines refuse it, and so is it here.
+ */
+export const MAX_USER_ID = 2 ** 31 - 1;
 
 export const id = integer(0, MAX_ID);
+export const userId = integer(0, MAX_USER_ID);
 export const u16 = integer(0, 2 ** 16 - 1);
 export const u32 = integer(0, 2 ** 32 - 1);
 export const i32 = integer(-(2 ** 31), 2 ** 31 - 1);

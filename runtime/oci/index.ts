@@ -2,7 +2,7 @@
 export type { Config, Hook, HookName, Hooks, Mount } from './config.js';
 export { HOOK_NAMES } from './config.js';
 export type { IdMapping } from './fields.js';
-export { MAX_ID } from './fields.js';
+export { MAX_ID, MAX_USER_ID } from './fields.js';
 export { type ContainerId, containerId } from './id.js';
 export type {
   Device,

@@ -3,14 +3,14 @@
  * its process.json.
  */
 import { RLIMITS } from '../kernel/rlimits.js';
-import { exactU64, i32, id, u64 } from './fields.js';
+import { exactU64, i32, u64, userId } from './fields.js';
 import { array, defaulted, flag, integer, object, optional, type TypeOf, text, word } from './schema.js';
 
 const user = object({
-  uid: defaulted(id, 0),
-  gid: defaulted(id, 0),
+  uid: defaulted(userId, 0),
+  gid: defaulted(userId, 0),
   umask: optional(integer(0, 0o777)),
-  additionalGids: optional(array(id)),
+  additionalGids: optional(array(userId)),
 });
 
 const rlimit = object({ type: word(RLIMITS), soft: exactU64, hard: exactU64 });

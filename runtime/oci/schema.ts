@@ -39,8 +39,9 @@ export function object<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
       const clean: Record<string, unknown> = {};
       if (!isRecord(value)) return fault(faults, path, 'an object', value, clean as ObjectOf<F>);
       for (const [name, schema] of entries) {
-        const field = value[name] ?? undefined;
         const at = path === '' ? name : `${path}.${name}`;
+        // Go writes null for lists, maps and pointers alone: where a number has a default, null is not how it was left out.
+        const field = 'missing' in schema ? value[name] : (value[name] ?? undefined);
         if (field !== undefined) clean[name] = schema.read(field, at, faults);
         else if ('missing' in schema) clean[name] = schema.missing;
         else if (!('optional' in schema)) faults.push({ path: at, message: 'is missing' });

@@ -42,8 +42,8 @@ describe('a config.json', () => {
   });
 
   it.each<[string, unknown, string]>([
-    ['process.user.uid', 2 ** 32, 'process.user.uid must be from 0 to 4294967294, not 4294967296'],
-    ['process.user.uid', 2 ** 32 - 1, 'process.user.uid must be from 0 to 4294967294'],
+    ['process.user.uid', 2 ** 32, 'process.user.uid must be from 0 to 2147483647, not 4294967296'],
+    ['process.user.uid', 2 ** 32 - 1, 'process.user.uid must be from 0 to 2147483647'],
     ['process.user.uid', -1, 'process.user.uid must be from 0 to'],
     ['process.user.uid', 'root', 'process.user.uid must be an integer, not "root"'],
     ['process.user.gid', 1.5, 'process.user.gid must be an integer'],
