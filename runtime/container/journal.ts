@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type CgroupPlace, killCgroup, removeCgroups } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
 import { killProcess, type ProcessIdentity } from '../kernel/process-identity.js';
+import { removeRootPlace } from './root-place.js';
 import type { StateDirectory } from './state-directory.js';
 
 export type JournalEntry =
@@ -15,7 +16,9 @@ export type JournalEntry =
   /** Cgroups to empty and remove. */
   | { readonly undo: 'cgroups'; readonly places: readonly CgroupPlace[] }
   /** Empty folders, or such as only the kernel has filled (resctrl): the last first. */
-  | { readonly undo: 'folders'; readonly paths: readonly string[] };
+  | { readonly undo: 'folders'; readonly paths: readonly string[] }
+  /** A root that is mounted in the namespace of whoever made it. */
+  | { readonly undo: 'root'; readonly path: string };
 
 export function journal(directory: StateDirectory, entry: JournalEntry): void {
   // One write of less than a page, with O_APPEND: a line is there as a whole or not at all.
@@ -69,6 +72,8 @@ async function undo(entry: JournalEntry): Promise<void> {
       return removeCgroups(entry.places);
     case 'folders':
       return entry.paths.toReversed().forEach(removeFolder);
+    case 'root':
+      return removeRootPlace(entry.path);
   }
 }
 

@@ -28,6 +28,7 @@ import { Promised } from '../plan/promised.js';
 import { answerCall } from './calls.js';
 import { journal } from './journal.js';
 import type { Prepared, PrepareOptions } from './prepare.js';
+import { makeRootPlace, rootPlace } from './root-place.js';
 import { GATE_SOCKET, type StateDirectory, type StoredState } from './state-directory.js';
 
 export interface CreateOptions extends Omit<PrepareOptions, 'id' | 'gate'> {
@@ -95,6 +96,11 @@ export async function launch(
   if (cgroup) journal(directory, { undo: 'cgroups', places: cgroup.places });
   const classes = cacheClasses(bundle.config, state.id);
   if (classes.length > 0) journal(directory, { undo: 'folders', paths: classes });
+
+  if (plan.given.includes(CREATE.rootPlace)) {
+    journal(directory, { undo: 'root', path: rootPlace(directory.path, state.id) });
+    makeRootPlace(rootPlace(directory.path, state.id));
+  }
 
   const reached = new Promised<void>();
   const opened = new Promised<void>();
@@ -177,6 +183,9 @@ function startPlan(directory: StateDirectory, plan: Prepared['plan'], options: R
     given[CREATE.state] = native.open(directory.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     for (const [slot, name] of Object.entries(LISTENERS)) {
       if (plan.given.includes(slot)) given[slot] = native.listenAt(given[CREATE.state] as number, name);
+    }
+    if (plan.given.includes(CREATE.rootPlace)) {
+      given[CREATE.rootPlace] = native.open(rootPlace(directory.path, directory.id), O_PATH | O_DIRECTORY | O_CLOEXEC);
     }
     // Numbers of this process, which inherited them; they stay open as long as it.
     const preserved = plan.given.flatMap((name) => {

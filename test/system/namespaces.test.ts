@@ -2,10 +2,13 @@
  * Namespaces of a real container, by the inodes of /proc/PID/ns: new, inherited, joined by path, in every order that a user
  * namespace makes.
  */
-import { readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { until } from '../stage/stage.js';
 import {
+  dropNamespace,
   LINKS,
   type Mutable,
   mapUsers,
@@ -235,5 +238,56 @@ describe('a path that leads to no namespace of its kind', () => {
       config.hostname = 'mine';
     });
     await expect(renamed).rejects.toThrow('would change the name of the host');
+  });
+});
+
+describe('the mount namespace', () => {
+  it('of the runtime is inherited where none is named, and all mounts go with the container', async () => {
+    {
+      await using one = await runBundle((config) => {
+        dropNamespace(config, 'mount');
+        config.process.args = ['sh', '-c', 'cat /proc/1/comm; ls /; exec sleep 1000'];
+      });
+      await until(() => one.output().includes('var'));
+      expect(one.ns('mount')).toBe(ofHost('mount'));
+      expect(one.output()).toMatch(/^sh\nbin\ndev\n/);
+      const here = new RegExp(` ${one.folder}/rootfs/`);
+      expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toMatch(here);
+      expect(readlinkSync(`/proc/${one.pid}/root`)).toBe(`${one.folder}/state/.roots/${one.container.id}`);
+    }
+    expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(`.roots/bundle-${process.pid}-`);
+  });
+
+  it('of the runtime leaves nothing behind when the creation fails', async () => {
+    const failing = runBundle((config) => {
+      dropNamespace(config, 'mount');
+      config.process.args = ['/no/such/program'];
+    });
+    await expect(failing).rejects.toThrow('/no/such/program');
+    expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(`.roots/bundle-${process.pid}-`);
+  });
+
+  it('that is joined by path gets the container’s root as its own', async () => {
+    const holder = spawn('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', 'echo ready; exec cat'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    try {
+      await once(holder.stdout, 'data');
+      const pid = holder.pid as number;
+      await using one = await runBundle((config) => setNamespace(config, 'mount', path(pid, 'mount')));
+      expect(one.ns('mount')).toBe(namespaceOf(pid, 'mount'));
+      expect(one.ns('mount')).not.toBe(ofHost('mount'));
+      expect(readlinkSync(`/proc/${one.pid}/root`)).toBe('/');
+    } finally {
+      holder.kill('SIGKILL');
+    }
+  });
+
+  it('of the runtime cannot be had with another user namespace', async () => {
+    const refused = runBundle((config) => {
+      dropNamespace(config, 'mount');
+      withUsers(config);
+    });
+    await expect(refused).rejects.toThrow('has a user namespace and no mount namespace');
   });
 });

@@ -14,7 +14,7 @@ import {
   MS_SLAVE,
 } from './abi.js';
 import { type Attributes, mountAt, setAttributes } from './attributes.js';
-import type { Compilation } from './compilation.js';
+import { type Compilation, has } from './compilation.js';
 
 export function attach(
   lane: LaneBuilder,
@@ -76,7 +76,10 @@ export function quiet(compilation: Compilation, lane: LaneBuilder, mount: Slot<'
   if (sharesMounts(compilation)) setPropagation(compilation, lane, mount, [MS_REC | MS_SLAVE]);
 }
 
-/** `rootfsPropagation` is shared: the mounts of the host are left as they are, since some volume is to pass mounts on to them. */
-export function sharesMounts({ config }: Compilation): boolean {
-  return /^r?shared$/.test(config.linux?.rootfsPropagation ?? '');
+/**
+ * The mounts of the host are left as they are: `rootfsPropagation` is shared, since some volume is to pass mounts on to them, or
+ * there is no mount namespace but the host's.
+ */
+export function sharesMounts(compilation: Compilation): boolean {
+  return !has(compilation, 'mount') || /^r?shared$/.test(compilation.config.linux?.rootfsPropagation ?? '');
 }

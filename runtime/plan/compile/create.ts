@@ -34,6 +34,7 @@ import { enterClass, makeClass } from './resctrl.js';
 import { dropRights, SECCOMP_LISTENER } from './rights.js';
 import { attachRootfs, enterRootfs } from './rootfs.js';
 import { resetAffinity, setScheduling } from './scheduling.js';
+import { ROOT_PLACE } from './shared-root.js';
 import { setSysctls } from './sysctl.js';
 import { CONSOLE, openTerminal, startSession } from './terminal.js';
 
@@ -55,6 +56,8 @@ export const CREATE = {
   console: CONSOLE,
   /** Given: the state directory, in which the exit status is written. */
   state: 'state',
+  /** Given where the container has no mount namespace of its own: an empty folder for its root. */
+  rootPlace: ROOT_PLACE,
   /** Given: the supervisor's listening socket. */
   listener: 'listener',
   /** Given with `init`: a sealed memory file of Tare's init. */

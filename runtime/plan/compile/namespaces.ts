@@ -77,6 +77,12 @@ export function checkNamespaces(compilation: Compilation): void {
       throw unsupported(`linux.namespaces[${i}]`, 'asks for a time namespace, which this kernel does not have');
     }
   });
+  if (!has(compilation, 'mount') && has(compilation, 'user')) {
+    throw unsupported(
+      'linux.namespaces',
+      'has a user namespace and no mount namespace: nothing could be mounted, as the mounts belong to the host',
+    );
+  }
   for (const field of ['hostname', 'domainname'] as const) {
     if (config[field] && !has(compilation, 'uts')) {
       throw unsupported(field, 'would change the name of the host, whose uts namespace the container has');

@@ -31,9 +31,11 @@ import { setPropagation, sharesMounts } from './attach.js';
 import { setAttributes } from './attributes.js';
 import { type Compilation, has } from './compilation.js';
 import { lockedAttributes } from './locked.js';
+import { attachSharedRoot, enterSharedRoot } from './shared-root.js';
 
 /** Puts the root file system's mounts, as a copy of their own, into the new mount namespace. Returns the descriptor of its root. */
 export function attachRootfs(compilation: Compilation): Slot<'fd'> {
+  if (!has(compilation, 'mount')) return attachSharedRoot(compilation);
   const { builder, bundle } = compilation;
   // A volume that shares its mounts with the host must find the host's mounts as they are: only the root's own place is private then.
   if (sharesMounts(compilation)) privatePlace(compilation);
@@ -100,7 +102,8 @@ export function enterRootfs(compilation: Compilation, rootfs: Slot<'fd'>): void 
   }
   const inside = builder.inside.for('root.path');
   inside.fchdir({ fd: rootfs }, 'the root to be is the working directory');
-  if (compilation.noPivot) moveRoot(compilation, inside);
+  if (!has(compilation, 'mount')) enterSharedRoot(inside);
+  else if (compilation.noPivot) moveRoot(compilation, inside);
   else pivotRoot(compilation, inside);
   inside.chdir({ path: '/' }, 'the working directory is within the new root');
   const flags = PROPAGATION[config.linux?.rootfsPropagation ?? ''];
