@@ -8,11 +8,8 @@ import type { Fault } from './schema.js';
 
 /** One fault for each thing asked for that cannot be had. */
 export function unsupported(config: Config): Fault[] {
-  const { process, linux, hooks } = config;
+  const { linux, hooks } = config;
   const asked: [path: string, value: unknown, what: string][] = [
-    ['process.apparmorProfile', process?.apparmorProfile, 'an AppArmor profile'],
-    ['process.selinuxLabel', process?.selinuxLabel, 'an SELinux label'],
-    ['linux.intelRdt', linux?.intelRdt, 'cache and bandwidth allocation (resctrl)'],
     ...Object.entries(hooks ?? {}).map(([name, list]): [string, unknown, string] => [`hooks.${name}`, list, 'hooks']),
     ...(['solaris', 'windows', 'vm', 'zos', 'freebsd'] as const).map((os): [string, unknown, string] => [
       os,

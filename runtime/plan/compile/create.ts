@@ -15,6 +15,7 @@ import type { Compilation, CompileInput } from './compilation.js';
 import { makeDevices } from './devices.js';
 import { setNames } from './host-name.js';
 import { joinKeyring } from './keyring.js';
+import { setLabels } from './labels.js';
 import { setLimits } from './limits.js';
 import { maskPaths, protectPaths } from './masking.js';
 import { finishMounts, mountAll } from './mounts.js';
@@ -100,6 +101,7 @@ export function compileCreate(input: CompileInput): Compiled {
   protectPaths(compilation, rootfs);
   makeDirectory(compilation, rootfs);
   finishMounts(compilation, unfinished);
+  setLabels(compilation);
   enterRootfs(compilation, rootfs);
 
   startSession(compilation, terminal);

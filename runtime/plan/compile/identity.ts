@@ -75,8 +75,19 @@ function capabilitySets(compilation: Compilation, capabilities: Capabilities): M
   const permitted = mask('permitted', available, 'the caller does not have as much');
   const effective = mask('effective', permitted, 'not permitted');
   const inheritable = mask('inheritable', bounding, 'not in the bounding set');
-  const ambient = mask('ambient', permitted & inheritable, 'ambient ones must be permitted and inheritable');
+  const ambient = ambientOf(compilation, capabilities.ambient ?? [], permitted & inheritable);
   return { bounding, effective, permitted, inheritable, ambient };
+}
+
+/** One warning each, as other runtimes word it: the kernel raises them one by one. */
+function ambientOf(compilation: Compilation, names: readonly string[], within: bigint): bigint {
+  const asked = names.reduce((all, name) => all | bitOf(compilation, 'ambient', name), 0n);
+  for (const name of capabilityNames(asked & ~within)) {
+    compilation.warnings.push(
+      `process.capabilities.ambient: can't raise ambient capability ${name}: not permitted and inheritable`,
+    );
+  }
+  return asked & within;
 }
 
 function bitOf(compilation: Compilation, set: string, name: string): bigint {
