@@ -5,7 +5,8 @@
 import { TareError } from '../kernel/error.js';
 import { bootId, isAlive } from '../kernel/process-identity.js';
 import type { ContainerId } from '../oci/index.js';
-import { readJournal, undoAll } from './journal.js';
+import { destroy } from './destroy.js';
+import { readJournal } from './journal.js';
 import { StateDirectory } from './state-directory.js';
 
 /**
@@ -40,7 +41,7 @@ async function collect(directory: StateDirectory): Promise<boolean> {
   }
   using _lock = lock;
   if (!isLeftBehind(directory)) return false;
-  await undoAll(directory);
+  await destroy(directory);
   return true;
 }
 
