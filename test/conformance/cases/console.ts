@@ -3,6 +3,9 @@ import { equal, match } from 'node:assert/strict';
 import { existsSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { native } from '../../../runtime/kernel/addon.js';
+import { closeAll } from '../../../runtime/kernel/fd.js';
+import type { Ran } from '../../harness/world.js';
+import type { Bench } from '../bench.js';
 import { type Container, ok, refused } from '../container.js';
 import { Receiver } from '../receiver.js';
 import { Screen } from '../screen.js';
@@ -107,7 +110,7 @@ export const terminals = suite('console', (it) => {
     });
     it.save();
     const command = `stty rows 33 cols 101; exec ${bench.runtime.path} --root ${bench.root} run -b ${it.bundle} ${it.id}`;
-    const ran = await bench.run(['script', '-qec', command, '/dev/null']);
+    const ran = await onTerminal(bench, command);
     equal(ran.status, 12);
     match(ran.stdout, /\/dev\/pts\/0\r\n33 101\r\n/);
   });
@@ -115,7 +118,7 @@ export const terminals = suite('console', (it) => {
   it('exec --tty gives the process a terminal', 'runc exec --tty', async ({ container, bench }) => {
     const it = await container().up();
     const command = `stty rows 20 cols 77; exec ${bench.runtime.path} --root ${bench.root} exec -t ${it.id} sh -c 'tty; until stty size 2>/dev/null; do sleep 0.02; done; exit 5'`;
-    const ran = await bench.run(['script', '-qec', command, '/dev/null']);
+    const ran = await onTerminal(bench, command);
     equal(ran.status, 5);
     match(ran.stdout, /\/dev\/pts\/\d+\r\n20 77\r\n/);
   });
@@ -156,6 +159,16 @@ export const terminals = suite('console', (it) => {
     equal(screen.shown, 'bye\r\n');
   });
 });
+
+/** Runs a command on a terminal by script(1), which loses output once its own input has ended: here it lasts. */
+async function onTerminal(bench: Bench, command: string): Promise<Ran> {
+  const ends = native.pipe();
+  try {
+    return await bench.run(['script', '-qec', command, '/dev/null'], { stdin: ends[0] });
+  } finally {
+    closeAll(ends);
+  }
+}
 
 async function receiver({ later }: Scene, it: Container): Promise<Receiver> {
   const socket = await Receiver.listen(join(it.bundle, 's'));

@@ -1,0 +1,317 @@
+/** Limits and how they are changed and watched: cgroups of both versions, device rules, update, events. config-linux.md, Control groups. */
+import { deepEqual, equal, match, notEqual, ok as truthy } from 'node:assert/strict';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { cgroupOf, contentOf, unified } from '../cgroups.js';
+import { type Container, ok, refused } from '../container.js';
+import { type Scene, suite } from '../suite.js';
+
+interface Limit {
+  readonly what: string;
+  readonly controller: string;
+  readonly resources: Record<string, unknown>;
+  /** File and value with version 1, and with version 2. */
+  readonly v1?: readonly [file: string, value: string];
+  readonly v2?: readonly [file: string, value: string];
+}
+
+const MIB = 2 ** 20;
+const LIMITS: readonly Limit[] = [
+  limit(
+    'memory',
+    'memory.limit',
+    { memory: { limit: 64 * MIB } },
+    ['memory.limit_in_bytes', `${64 * MIB}`],
+    ['memory.max', `${64 * MIB}`],
+  ),
+  limit(
+    'memory',
+    'memory.reservation',
+    { memory: { reservation: 32 * MIB } },
+    ['memory.soft_limit_in_bytes', `${32 * MIB}`],
+    ['memory.low', `${32 * MIB}`],
+  ),
+  limit(
+    'memory',
+    'memory without a limit',
+    { memory: { limit: -1 } },
+    ['memory.limit_in_bytes', '9223372036854771712'],
+    ['memory.max', 'max'],
+  ),
+  limit('pids', 'pids.limit', { pids: { limit: 77 } }, ['pids.max', '77'], ['pids.max', '77']),
+  limit('pids', 'pids without a limit', { pids: { limit: -1 } }, ['pids.max', 'max'], ['pids.max', 'max']),
+  limit('cpu', 'cpu.shares', { cpu: { shares: 512 } }, ['cpu.shares', '512'], ['cpu.weight', '20']),
+  limit(
+    'cpu',
+    'cpu.quota and period',
+    { cpu: { quota: 25_000, period: 50_000 } },
+    ['cpu.cfs_quota_us', '25000'],
+    ['cpu.max', '25000 50000'],
+  ),
+  limit('cpu', 'cpu.period', { cpu: { period: 50_000 } }, ['cpu.cfs_period_us', '50000'], ['cpu.max', 'max 50000']),
+  limit('cpuset', 'cpu.cpus', { cpu: { cpus: '0' } }, ['cpuset.cpus', '0'], ['cpuset.cpus', '0']),
+  limit('cpuset', 'cpu.mems', { cpu: { mems: '0' } }, ['cpuset.mems', '0'], ['cpuset.mems', '0']),
+  limit('memory', 'memory.swap', { memory: { limit: 64 * MIB, swap: 96 * MIB } }, undefined, [
+    'memory.swap.max',
+    `${32 * MIB}`,
+  ]),
+  limit('cpu', 'unified', { unified: { 'cpu.weight': '33' } }, undefined, ['cpu.weight', '33']),
+];
+
+export const resources = suite('resources', (it) => {
+  for (const { what, controller, resources: asked, v1, v2 } of LIMITS) {
+    it(`${what} is set`, 'config-linux.md, Control groups', async (scene) => {
+      const [file, value] = (unified ? v2 : v1) ?? scene.skip(`is of version ${unified ? 1 : 2} of cgroups`);
+      const it = scene.container((config) => Object.assign(config.linux.resources, asked));
+      const directory = directoryOf(scene, it, controller);
+      await it.up();
+      equal(contentOf(directory, file), value);
+      equal(contentOf(directory, 'cgroup.procs').split('\n').length, 1);
+    });
+  }
+
+  it('a relative cgroupsPath is below a place of the runtime’s', 'config-linux.md, Cgroups Path', async (scene) => {
+    if (unified) scene.skip('the runtime of a machine’s root cgroup may choose');
+    const it = scene.container();
+    it.config.linux.cgroupsPath = `${scene.bench.world.cgroup.slice(1)}/${it.id}`;
+    await it.up();
+    match(scene.bench.proc(await it.pid(), 'cgroup'), new RegExp(`:pids:/.*${it.id}$`, 'm'));
+  });
+
+  it('two containers may not have one cgroup', 'runc: the cgroup must be empty (1.1)', async ({ container }) => {
+    const first = await container().up();
+    const second = container((config) => {
+      config.linux.cgroupsPath = first.config.linux.cgroupsPath;
+    });
+    const ran = await second.create();
+    // A warning of runc 1.1; an error of later ones.
+    truthy(ran.status !== 0 || /cgroup/.test(ran.stderr), ran.stderr);
+    equal(await first.status(), 'running');
+  });
+
+  it('too many processes are refused', 'config-linux.md, PIDs', async ({ sh, skip, bench }) => {
+    if (!cgroupOf('pids', bench.world.cgroup)) skip('this machine has no pids controller');
+    const said = await sh(
+      'for i in 1 2 3 4 5 6 7 8; do sleep 5 & done 2>/dev/null || echo refused; kill -9 -1 2>/dev/null; true',
+      (config) => {
+        config.linux.resources.pids = { limit: 5 };
+      },
+    ).catch((error: Error) => error.message);
+    match(said, /refused|fork|exit code 2/);
+  });
+
+  it('too much memory kills', 'config-linux.md, Memory', async (scene) => {
+    const it = scene.container((config) => {
+      config.linux.resources.memory = { limit: 16 * MIB, swap: 16 * MIB };
+      config.process.args = ['sh', '-c', 'exec dd if=/dev/zero of=/dev/null bs=64M count=1'];
+    });
+    directoryOf(scene, it, 'memory');
+    equal((await it.run()).status, 137);
+  });
+
+  const rules: [what: string, rules: object[], seen: string][] = [
+    ['everything forbidden, but for the default devices', [{ allow: false, access: 'rwm' }], 'null zero urandom'],
+    [
+      'a device allowed',
+      [
+        { allow: false, access: 'rwm' },
+        { allow: true, type: 'c', major: 1, minor: 11, access: 'r' },
+      ],
+      'null zero urandom kmsg',
+    ],
+  ];
+  for (const [what, devices, seen] of rules) {
+    it(`device rules: ${what}`, 'config-linux.md, Allowed Device list', async ({ sh }) => {
+      const said = await sh(
+        'cd /dev; for d in null zero urandom kmsg; do head -c 0 $d 2>/dev/null && printf "$d "; done; true',
+        (config) => {
+          config.linux.devices = [{ path: '/dev/kmsg', type: 'c', major: 1, minor: 11, fileMode: 0o666 }];
+          config.linux.resources.devices = devices;
+        },
+      );
+      equal(said.trim(), seen);
+    });
+  }
+
+  it(
+    'a device that is not allowed cannot be made either',
+    'config-linux.md, Allowed Device list: m',
+    async ({ sh }) => {
+      const said = await sh(
+        'mknod /x c 1 11 2>/dev/null || echo refused; mknod /y c 1 3 2>/dev/null && echo made',
+        (config) => {
+          const capabilities = ['CAP_MKNOD'];
+          config.process.capabilities = { bounding: capabilities, permitted: capabilities, effective: capabilities };
+          config.linux.resources.devices = [
+            { allow: false, access: 'rwm' },
+            { allow: true, type: 'c', major: 1, minor: 3, access: 'rwm' },
+          ];
+        },
+      );
+      equal(said, 'refused\nmade\n');
+    },
+  );
+
+  const flags: [flags: string[], controller: string, v1: [string, string] | undefined, v2: [string, string]][] = [
+    [['--memory', `${48 * MIB}`], 'memory', ['memory.limit_in_bytes', `${48 * MIB}`], ['memory.max', `${48 * MIB}`]],
+    [
+      ['--memory-reservation', `${24 * MIB}`],
+      'memory',
+      ['memory.soft_limit_in_bytes', `${24 * MIB}`],
+      ['memory.low', `${24 * MIB}`],
+    ],
+    [['--pids-limit', '55'], 'pids', ['pids.max', '55'], ['pids.max', '55']],
+    [['--cpu-share', '256'], 'cpu', ['cpu.shares', '256'], ['cpu.weight', '10']],
+    [
+      ['--cpu-quota', '30000', '--cpu-period', '60000'],
+      'cpu',
+      ['cpu.cfs_quota_us', '30000'],
+      ['cpu.max', '30000 60000'],
+    ],
+    [['--cpuset-cpus', '0'], 'cpuset', ['cpuset.cpus', '0'], ['cpuset.cpus', '0']],
+    [['--cpuset-mems', '0'], 'cpuset', ['cpuset.mems', '0'], ['cpuset.mems', '0']],
+  ];
+  for (const [words, controller, v1, v2] of flags) {
+    it(`update ${words.join(' ')}`, 'runc update', async (scene) => {
+      const [file, value] = (unified ? v2 : v1) ?? scene.skip(`is of version ${unified ? 1 : 2} of cgroups`);
+      const it = scene.container((config) => {
+        config.linux.resources.memory = { limit: 96 * MIB };
+      });
+      const directory = directoryOf(scene, it, controller);
+      await it.up();
+      ok(await it.oci(['update', ...words, it.id]));
+      equal(contentOf(directory, file), value);
+    });
+  }
+
+  it('update --resources takes a file, and leaves the rest as it is', 'runc update --resources', async (scene) => {
+    const it = scene.container((config) => {
+      config.linux.resources.pids = { limit: 99 };
+    });
+    const [memory, pids] = [directoryOf(scene, it, 'memory'), directoryOf(scene, it, 'pids')];
+    await it.up();
+    const file = join(it.bundle, 'resources.json');
+    writeFileSync(file, JSON.stringify({ memory: { limit: 40 * MIB } }));
+    ok(await it.oci(['update', '--resources', file, it.id]));
+    equal(contentOf(memory, unified ? 'memory.max' : 'memory.limit_in_bytes'), `${40 * MIB}`);
+    equal(contentOf(pids, 'pids.max'), '99');
+  });
+
+  it('update -r - reads its input', 'runc update --resources -', async (scene) => {
+    const it = scene.container();
+    const pids = directoryOf(scene, it, 'pids');
+    await it.up();
+    ok(await it.oci(['update', '-r', '-', it.id], { stdin: '{"pids":{"limit":42}}' }));
+    equal(contentOf(pids, 'pids.max'), '42');
+  });
+
+  it('an update that is no JSON is refused', 'runc update', async ({ container }) => {
+    const it = await container().up();
+    refused(await it.oci(['update', '-r', '-', it.id], { stdin: '{' }));
+  });
+
+  it('a created container can be updated', 'runc update', async (scene) => {
+    const it = scene.container();
+    const pids = directoryOf(scene, it, 'pids');
+    ok(await it.create());
+    ok(await it.oci(['update', '--pids-limit', '31', it.id]));
+    ok(await it.start());
+    equal(contentOf(pids, 'pids.max'), '31');
+  });
+
+  it('an update outlives pause and resume', 'runc update, pause', async (scene) => {
+    const it = scene.container();
+    const pids = directoryOf(scene, it, 'pids');
+    await it.up();
+    ok(await it.oci(['update', '--pids-limit', '21', it.id]));
+    ok(await it.oci(['pause', it.id]));
+    ok(await it.oci(['resume', it.id]));
+    equal(contentOf(pids, 'pids.max'), '21');
+  });
+
+  it('events --stats tells once what the container uses', 'runc events --stats', async (scene) => {
+    const it = await scene
+      .container((config) => {
+        config.linux.resources.pids = { limit: 65 };
+      })
+      .up();
+    directoryOf(scene, it, 'pids');
+    const event = JSON.parse(ok(await it.oci(['events', '--stats', it.id]))) as Event;
+    deepEqual([event.type, event.id], ['stats', it.id]);
+    deepEqual(event.data?.pids, { current: 1, limit: 65 });
+    truthy((event.data?.memory?.usage?.usage ?? 0) > 0);
+    notEqual(event.data?.cpu?.usage?.total, undefined);
+  });
+
+  it('events tells again and again, until the container ends', 'runc events --interval', async ({ container }) => {
+    const it = await container().up();
+    const events = it.begin(['events', '--interval', '100ms', it.id]);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    await it.end();
+    const said = ok(await events.ended)
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Event);
+    truthy(said.length >= 2, `${said.length} events`);
+    deepEqual([...new Set(said.map(({ type, id }) => `${type} ${id}`))], [`stats ${it.id}`]);
+  });
+
+  it('events tells of a process that was killed for memory', 'runc events: oom', async (scene) => {
+    const it = scene.container((config) => {
+      config.linux.resources.memory = { limit: 16 * MIB, swap: 16 * MIB };
+      config.process.args = [
+        'sh',
+        '-c',
+        'until [ -e /go ]; do sleep 0.05; done; dd if=/dev/zero of=/dev/null bs=64M count=1; sleep 0.5',
+      ];
+    });
+    directoryOf(scene, it, 'memory');
+    await it.up();
+    const events = it.begin(['events', '--interval', '100ms', it.id]);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    writeFileSync(join(it.rootfs, 'go'), '');
+    const said = (await events.ended).stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Event);
+    truthy(
+      said.some(({ type }) => type === 'oom'),
+      said.map(({ type }) => type).join(' '),
+    );
+  });
+
+  it('a cgroup that the container made below its own is removed too', 'runc delete', async ({ container, skip }) => {
+    if (unified) skip('where only the container itself can make one');
+    const it = await container().up();
+    const below = join('/sys/fs/cgroup/pids', it.config.linux.cgroupsPath, 'sub');
+    mkdirSync(below);
+    await it.end();
+    ok(await it.delete());
+    equal(existsSync(below), false);
+  });
+});
+
+interface Event {
+  readonly type: string;
+  readonly id: string;
+  readonly data?: {
+    readonly pids?: { readonly current: number; readonly limit: number };
+    readonly cpu?: { readonly usage?: { readonly total?: number } };
+    readonly memory?: { readonly usage?: { readonly usage: number } };
+  };
+}
+
+/** The container's directory; leaves the case out where the machine has no such controller. */
+function directoryOf({ skip }: Scene, it: Container, controller: string): string {
+  return cgroupOf(controller, it.config.linux.cgroupsPath) ?? skip(`this machine has no ${controller} controller`);
+}
+
+function limit(
+  controller: string,
+  what: string,
+  asked: Record<string, unknown>,
+  v1: Limit['v1'],
+  v2: Limit['v2'],
+): Limit {
+  return { what, controller, resources: asked, v1, v2 };
+}
