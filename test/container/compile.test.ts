@@ -239,8 +239,10 @@ describe('any configuration', () => {
     fc.assert(
       fc.property(arbitrary, (given) => {
         const caller = given.rootless ? user : root;
+        // Without root there is one user in the container.
+        const uid = given.rootless ? 0 : given.uid;
         const config = defaults(
-          { terminal: given.terminal, readonlyRoot: given.readonlyRoot, user: { uid: given.uid, gid: given.uid } },
+          { terminal: given.terminal, readonlyRoot: given.readonlyRoot, user: { uid, gid: uid } },
           caller,
         );
         const mounts = [...(config.mounts ?? []).filter((_, i) => !given.drop.includes(i)), ...given.extra];

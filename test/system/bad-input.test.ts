@@ -29,10 +29,10 @@ const CASES: readonly [name: string, json: string | null, args: string[], senten
     /linux\.namespaces\[0\]\.type must be one of/,
   ],
   [
-    'a part of the specification that is not there yet',
-    config({ hooks: { prestart: [{ path: '/x' }] } }),
+    'a section for another platform',
+    config({ linux: undefined, zos: { namespaces: [{ type: 'pid' }] } }),
     [],
-    /hooks\.prestart asks for hooks, which this version/,
+    /zos asks for a container for zos, which this version/,
   ],
   [
     'an unknown file system',
