@@ -40,6 +40,22 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: 'Remove a container',
     load: async (context) => (await import('./oci/delete.js')).deleteCommand(context),
   },
+  exec: {
+    description: 'Run another program in a container',
+    load: async (context) => (await import('./oci/exec.js')).execCommand(context),
+  },
+  ps: {
+    description: 'List the processes of a container',
+    load: async (context) => (await import('./oci/ps.js')).psCommand(context),
+  },
+  pause: {
+    description: 'Stop all processes of a container where they are',
+    load: async (context) => (await import('./oci/pause.js')).pauseCommand(context),
+  },
+  resume: {
+    description: 'Let the processes of a paused container go on',
+    load: async (context) => (await import('./oci/resume.js')).resumeCommand(context),
+  },
   list: {
     description: 'List containers',
     load: async (context) => (await import('./oci/list.js')).listCommand(context),

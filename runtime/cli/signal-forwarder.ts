@@ -3,16 +3,21 @@
  * it is up to its program. pid_namespaces(7).
  */
 import { constants } from 'node:os';
-import type { Container } from '../container/index.js';
 import { TareError } from '../kernel/error.js';
 
 const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
+
+/** A container, or a process that `exec` has started in one. */
+export interface Signalled {
+  /** @throws TareError `state` or `not-found` when it has ended */
+  kill(signal: number): void;
+}
 
 export class SignalForwarder {
   readonly #handlers = new Map<NodeJS.Signals, () => void>();
   readonly #early: number[] = [];
   readonly #onEarly: ((signal: number) => void) | undefined;
-  #container: Container | undefined;
+  #container: Signalled | undefined;
 
   /** Takes the signals from now on, and keeps them until there is a container. @param onEarly called with each until then */
   constructor(onEarly?: (signal: number) => void) {
@@ -24,7 +29,7 @@ export class SignalForwarder {
     }
   }
 
-  forwardTo(container: Container): void {
+  forwardTo(container: Signalled): void {
     this.#container = container;
     for (const signal of this.#early.splice(0)) this.#take(signal);
   }

@@ -5,7 +5,9 @@
 import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
 import { type Config, OCI_VERSION } from '../oci/index.js';
-import { CREATE } from '../plan/index.js';
+import { CREATE, HOOK_CALLS, ID_HELPERS, type IdMaps } from '../plan/index.js';
+import { hookState, runRuntimeHooks } from './hooks.js';
+import { mapIds } from './id-helpers.js';
 import { sendListener } from './notify.js';
 import type { StateDirectory, StoredState } from './state-directory.js';
 
@@ -22,6 +24,11 @@ type Handler = (context: CallContext, fd: number | undefined) => Promise<number 
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
   [CREATE.seccompListener]: passListener,
+  [ID_HELPERS.uidMappings]: (context, fd) => passIds('uidMappings', context, fd),
+  [ID_HELPERS.gidMappings]: (context, fd) => passIds('gidMappings', context, fd),
+  [HOOK_CALLS.run]: runRuntimeHooks,
+  [HOOK_CALLS.creating]: (context) => hookState(context, 'creating'),
+  [HOOK_CALLS.created]: (context) => hookState(context, 'created'),
 };
 
 /** @throws whatever the handler throws: the step, and with it the plan, fails */
@@ -34,6 +41,17 @@ export async function answerCall(
   if (handler) return handler(context, fd);
   if (fd !== undefined) native.close(fd);
   throw new TareError('plan', `nothing answers calls of "${name}" here`, { cause: { code: 'ENOSYS' } });
+}
+
+/** The user namespace of the container's first process, or of the bridge, waits for its maps. */
+async function passIds(maps: IdMaps, { config }: CallContext, fd: number | undefined): Promise<undefined> {
+  if (fd === undefined)
+    throw new TareError('protocol', 'a process whose ids are to be mapped came without its descriptor');
+  try {
+    await mapIds(maps, config, fd);
+  } finally {
+    native.close(fd);
+  }
 }
 
 /** The filter of the container's first process is loaded: its agent is told. */

@@ -21,23 +21,29 @@ import { OwnedFd } from '../kernel/fd.js';
 import { stateRoot } from '../kernel/places.js';
 import { bootId, isAlive, killProcess, openProcess, type ProcessIdentity } from '../kernel/process-identity.js';
 import { SIGKILL } from '../kernel/signals.js';
-import { type ContainerId, containerId, OCI_VERSION, type OciState, type Status } from '../oci/index.js';
+import { type Config, type ContainerId, containerId, OCI_VERSION, type OciState, type Status } from '../oci/index.js';
 import { openGate, type PlanRun } from '../plan/index.js';
 import { answerCall } from './calls.js';
+import { destroy } from './destroy.js';
+import { type Exec, type ExecOptions, execIn, rootOf } from './exec.js';
 import { type ExitStatus, exitStatus } from './exit-status.js';
-import { journaledProcesses, undoAll } from './journal.js';
+import { runLateHooks } from './hooks.js';
+import { journaledProcesses } from './journal.js';
 import { type CreateOptions, firstState, type Launched, launch } from './launch.js';
 import { type PrepareOptions, prepare } from './prepare.js';
 import { GATE_SOCKET, StateDirectory, type StoredState } from './state-directory.js';
+import { parseUserIn } from './users.js';
 
 export class Container {
   readonly id: ContainerId;
   readonly #directory: StateDirectory;
   readonly #owned: Launched | undefined;
+  readonly #onWarning: CreateOptions['onWarning'];
 
-  private constructor(directory: StateDirectory, owned?: Launched) {
+  private constructor(directory: StateDirectory, onWarning?: CreateOptions['onWarning'], owned?: Launched) {
     this.id = directory.id;
     this.#directory = directory;
+    this.#onWarning = onWarning;
     this.#owned = owned;
   }
 
@@ -63,18 +69,32 @@ export class Container {
     for (const warning of prepared.warnings) options.onWarning?.(warning);
     const state = firstState(id, prepared, options);
     const { directory, lock } = await StateDirectory.create(root, state);
-    using _lock = lock;
+    let container: Container;
+    {
+      using _lock = lock;
+      container = await Container.#launch(directory, state, prepared, options, gate);
+    }
+    if (gate === undefined) await container.#runPoststart();
+    return container;
+  }
+
+  static async #launch(...parameters: Parameters<typeof launch>): Promise<Container> {
+    const [directory, , , { onWarning }] = parameters;
     try {
-      return new Container(directory, await launch(directory, state, prepared, options, gate));
+      return new Container(directory, onWarning, await launch(...parameters));
     } catch (error) {
-      await undoAll(directory);
+      await destroy(directory, onWarning);
       throw error;
     }
   }
 
-  /** A container that exists. @throws TareError `not-found` */
-  static open(id: string, root: string = stateRoot()): Container {
-    return new Container(StateDirectory.open(root, containerId(id)));
+  /**
+   * A container that exists.
+   * @param onWarning called for each hook that fails without failing the container
+   * @throws TareError `not-found`
+   */
+  static open(id: string, root: string = stateRoot(), onWarning?: CreateOptions['onWarning']): Container {
+    return new Container(StateDirectory.open(root, containerId(id)), onWarning);
   }
 
   /** All containers of a state root, also those whose state is damaged. */
@@ -133,8 +153,12 @@ export class Container {
     const { status } = this.state();
     if (status !== 'created')
       throw new TareError('state', `the container ${this.id} is ${status}: only a created one can be started`);
-    if (this.#owned?.openGate) return this.#startOwned(this.#owned);
-    const stored = this.#directory.read();
+    if (this.#owned?.openGate) await this.#startOwned(this.#owned);
+    else await this.#startBySocket(this.#directory.read());
+    await this.#runPoststart();
+  }
+
+  async #startBySocket(stored: StoredState): Promise<void> {
     if (stored.supervised !== false)
       throw new TareError('state', `the container ${this.id} waits for the process that created it to start it`);
     using _lock = await this.#directory.lock();
@@ -152,6 +176,13 @@ export class Container {
     openGate?.();
     await run.started;
     this.#directory.write({ ...this.#directory.read(), status: 'running' });
+  }
+
+  /** Without the lock: a hook may call the runtime. */
+  async #runPoststart(): Promise<void> {
+    const config = this.#directory.readConfig();
+    if (config.hooks?.poststart === undefined) return;
+    await runLateHooks('poststart', { state: this.#directory.read(), config }, this.#onWarning);
   }
 
   /** Resolves when it has ended. @throws TareError when its plan failed before the program ran */
@@ -189,6 +220,30 @@ export class Container {
     if ((await signalCgroup(cgroup, signal)) > 0) return;
     if (!isAlive(init)) throw notRunning(this.id);
     this.kill(signal);
+  }
+
+  /** Its configuration, as it was carried out. */
+  get config(): Config {
+    return this.#directory.readConfig();
+  }
+
+  /** A user as the container knows it: see `parseUserIn`. */
+  parseUser(text: string): ReturnType<typeof parseUserIn> {
+    const stored = this.#directory.read();
+    return parseUserIn(rootOf(stored), text);
+  }
+
+  /**
+   * Starts another process in it, and resolves when its program runs. It ends with the container.
+   * @throws TareError `state` when it has ended, or is paused; `command-not-found`, `command-not-executable`, `plan`
+   */
+  async exec(options: ExecOptions): Promise<Exec> {
+    const status = this.#status(this.#directory.read());
+    if (status === 'stopped' || status === 'creating')
+      throw new TareError('state', `cannot exec in a ${status} container`);
+    if (status === 'paused' && !options.ignorePaused)
+      throw new TareError('state', 'cannot exec in a paused container (use --ignore-paused to override)');
+    return execIn(this.#directory, options);
   }
 
   /** Stops all its processes where they are. @throws TareError `state` unless it is running, or created */
@@ -230,7 +285,7 @@ export class Container {
     const stored = force ? this.#directory.readIfWhole() : this.#directory.read();
     if (!stored) {
       await this.#killAndWait(journaledProcesses(this.#directory));
-      return undoAll(this.#directory);
+      return destroy(this.#directory, this.#onWarning);
     }
     const status = this.#status(stored);
     if ((status === 'running' || status === 'paused') && !force) {
@@ -241,7 +296,7 @@ export class Container {
     }
     if (this.#owned?.openGate && status === 'created') this.#owned.run.abort();
     else if (status !== 'stopped') await this.#killAndWait(stored);
-    await undoAll(this.#directory);
+    await destroy(this.#directory, this.#onWarning);
     await this.#owned?.run.ended;
   }
 

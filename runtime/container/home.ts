@@ -29,11 +29,16 @@ export function homeOf(rootfs: string, uid: number): string {
 const MOST = 2 ** 20;
 
 function passwd(rootfs: string): string {
+  return textInRoot(rootfs, 'etc/passwd');
+}
+
+/** What a file of the image holds; empty where there is none, or none that is to be read. */
+export function textInRoot(rootfs: string, path: string): string {
   const root = new OwnedFd(native.open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC));
   let file: OwnedFd | undefined;
   try {
     const resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    file = new OwnedFd(native.openat2(root.fd, 'etc/passwd', OPEN_UNTRUSTED, 0, resolve));
+    file = new OwnedFd(native.openat2(root.fd, path, OPEN_UNTRUSTED, 0, resolve));
     return readRegular(file.fd, MOST).toString();
   } catch {
     // No such file, or one that is not to be read: an image need not have users, and then nobody has a home.

@@ -1,6 +1,8 @@
 /** The face of container/: `import { Container } from 'tare/container'`. */
 export { Container } from './container.js';
 export { type DefaultOptions, defaultConfig } from './default-config.js';
+export type { Exec, ExecOptions } from './exec.js';
+export { changedProcess, type ProcessChanges } from './exec-process.js';
 export type { ExitStatus } from './exit-status.js';
 export { collectGarbage } from './gc.js';
 export type { CreateOptions } from './launch.js';

@@ -81,6 +81,7 @@ export function firstState(id: ContainerId, { bundle, cgroup }: Prepared, option
     created: new Date().toISOString(),
     autoRemove: options.autoRemove ?? false,
     supervised: options.supervisor !== 'caller',
+    ...(options.noNewKeyring && { noNewKeyring: true }),
   };
 }
 

@@ -12,6 +12,7 @@ import { thisCaller } from './caller.js';
 import { cgroupOf } from './cgroup.js';
 import { compileFilter } from './filter.js';
 import { withHome } from './home.js';
+import { checkIdHelpers } from './id-helpers.js';
 import { examineNamespaces } from './joined.js';
 import { netDevicesOf } from './net-devices.js';
 
@@ -38,6 +39,7 @@ export function prepare(options: PrepareOptions): Prepared {
   checkRootfs(options.bundle);
   const bundle = withHome(options.bundle);
   checkRights(bundle, features, caller);
+  checkIdHelpers(bundle.config, caller);
   const warnings: string[] = [];
   const cgroup = cgroupOf(bundle, id, features, caller, warnings);
   const compiled = compileCreate({
@@ -55,7 +57,8 @@ export function prepare(options: PrepareOptions): Prepared {
     noPivot: options.noPivot,
     noNewKeyring: options.noNewKeyring,
   });
-  return { bundle, cgroup, plan: compiled.plan, warnings: [...warnings, ...compiled.warnings] };
+  // As it was given: what `exec` starts has a home of its own.
+  return { bundle: options.bundle, cgroup, plan: compiled.plan, warnings: [...warnings, ...compiled.warnings] };
 }
 
 function checkRootfs({ rootfs }: Bundle): void {

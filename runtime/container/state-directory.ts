@@ -39,6 +39,8 @@ export interface StoredState {
   readonly autoRemove: boolean;
   /** Stage watches over it; else it is its creator's subreaper's, which learns its exit status. */
   readonly supervised?: boolean;
+  /** It has the session keyring of who created it; so does what `exec` starts. */
+  readonly noNewKeyring?: boolean;
 }
 
 /** The name of the socket to which `start` connects. */

@@ -91,6 +91,11 @@ export const FEATURES = {
   openat2: { since: [5, 6], probe: call(SYS.openat2), fallback: 'required' },
   clone3: { since: [5, 3], probe: call(SYS.clone3), fallback: 'required' },
   pidfd: { since: [5, 3], probe: call(SYS.pidfd_open), fallback: 'required' },
+  setnsByPidfd: {
+    since: [5, 8],
+    probe: version(5, 8),
+    fallback: 'exec joins each namespace of the container by its file in /proc/PID/ns',
+  },
   // The call is of 5.9, its CLOSE_RANGE_CLOEXEC of 5.11.
   closeRange: {
     since: [5, 11],

@@ -4,6 +4,7 @@
  */
 import { Container } from '../../container/index.js';
 import { stateRoot } from '../../kernel/places.js';
+import { warning } from './log.js';
 
 export interface Globals {
   readonly root?: string;
@@ -35,6 +36,6 @@ export class OciContext {
 
   /** @throws TareError `not-found` */
   open(id: string): Container {
-    return Container.open(id, this.root);
+    return Container.open(id, this.root, (sentence) => warning(this.globals, sentence));
   }
 }

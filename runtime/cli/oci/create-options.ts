@@ -101,12 +101,15 @@ export function writePidFile(path: string, pid: number): void {
   else writeFileAtomic(path, String(pid));
 }
 
-/** `--preserve-fds`, and those of systemd's socket activation, sd_listen_fds(3). @throws TareError `usage` */
-export function preserved(text: string): number {
+/**
+ * `--preserve-fds`, and those of systemd's socket activation, sd_listen_fds(3), which are for the container's own program.
+ * @throws TareError `usage`
+ */
+export function preserved(text: string, listening = Number(process.env.LISTEN_FDS ?? 0)): number {
   const number = Number(text);
   if (!/^\d{1,3}$/.test(text))
     throw new TareError('usage', `--preserve-fds takes a number of descriptors, not "${text}"`);
-  const count = number + Number(process.env.LISTEN_FDS ?? 0);
+  const count = number + listening;
   for (let fd = 3; fd < 3 + count; fd++) {
     try {
       fstatSync(fd);

@@ -22,30 +22,21 @@ import {
 import type { CgroupEntrance } from './cgroup.js';
 import { type Compilation, creates } from './compilation.js';
 import { becomeFirstUser } from './first-user.js';
+import { writeIdMaps } from './id-maps.js';
 import { oomScoreOf } from './limits.js';
-import {
-  changesUserInBridge,
-  cloneFlags,
-  join,
-  joinNamespace,
-  named,
-  openNamespace,
-  writeIdMaps,
-} from './namespaces.js';
+import { changesUserInBridge, cloneFlags, join, joinNamespace, named, openNamespace } from './namespaces.js';
 import { hasTimeOffsets, setTimeOffsets } from './time-offsets.js';
 
 /** Returns the slot of the pid of *inside*, in *outside*. */
 export function cloneByBridge(compilation: Compilation, entrance: CgroupEntrance): Slot<'pid'> {
   const { outside, bridge } = compilation.builder;
-  const { pid } = outside
-    .for('linux.namespaces')
-    .clone(
-      { lane: 'bridge', flags: 0, cgroup: 'none' },
-      {
-        as: 'bridge',
-        why: 'goes into namespaces that only hold for its children, or that must be entered in an order',
-      },
-    );
+  const { pid, pidfd } = outside.for('linux.namespaces').clone(
+    { lane: 'bridge', flags: 0, cgroup: 'none' },
+    {
+      as: 'bridge',
+      why: 'goes into namespaces that only hold for its children, or that must be entered in an order',
+    },
+  );
   setOomScoreOfBridge(compilation);
   const proc = hasTimeOffsets(compilation)
     ? bridge.openat2(
@@ -53,7 +44,7 @@ export function cloneByBridge(compilation: Compilation, entrance: CgroupEntrance
         { as: 'proc of the host', why: 'where the offsets of the clocks are written, whatever root it has by then' },
       )
     : undefined;
-  if (changesUserInBridge(compilation)) changeUser(compilation, pid, proc);
+  if (changesUserInBridge(compilation)) changeUser(compilation, { pid, pidfd }, proc);
   else {
     if (proc) setTimeOffsets(compilation, bridge, proc);
     for (const namespace of named(compilation)) if (namespace.type === 'pid') joinNamespace(bridge, namespace);
@@ -62,7 +53,7 @@ export function cloneByBridge(compilation: Compilation, entrance: CgroupEntrance
 }
 
 /** Children inherit it. Root writes it to a process that is not dumpable; anybody else only before it is so. */
-function setOomScoreOfBridge(compilation: Compilation): void {
+export function setOomScoreOfBridge(compilation: Compilation): void {
   const score = oomScoreOf(compilation);
   if (score === undefined) return;
   const lane = compilation.builder.bridge.for('process.oomScoreAdj');
@@ -77,8 +68,11 @@ function setOomScoreOfBridge(compilation: Compilation): void {
   if (!isRoot) setDumpable(lane, 0, 'before it joins anything');
 }
 
+/** The bridge, as *outside* knows it. */
+type Self = { readonly pid: Slot<'pid'>; readonly pidfd: Slot<'fd'> };
+
 /** What belongs to the host, then the user namespace, then what belongs to that. */
-function changeUser(compilation: Compilation, pid: Slot<'pid'>, proc: Slot<'fd'> | undefined): void {
+function changeUser(compilation: Compilation, self: Self, proc: Slot<'fd'> | undefined): void {
   const { joined, caller } = compilation;
   const { bridge } = compilation.builder;
   // Opened first: in another mount namespace, or as another user, these paths may mean nothing or be out of reach.
@@ -90,7 +84,7 @@ function changeUser(compilation: Compilation, pid: Slot<'pid'>, proc: Slot<'fd'>
   for (const { namespace, fd } of others) if (!isLater(namespace)) join(bridge, namespace, fd);
 
   if (user) join(bridge, user.namespace, user.fd);
-  else makeUserNamespace(compilation, pid);
+  else makeUserNamespace(compilation, self);
   if (proc) {
     // Before its ids change: until then the file is its own.
     const mustOpen = user !== undefined && caller.uid !== 0;
@@ -103,13 +97,13 @@ function changeUser(compilation: Compilation, pid: Slot<'pid'>, proc: Slot<'fd'>
   for (const { namespace, fd } of others) if (isLater(namespace)) join(bridge, namespace, fd);
 }
 
-function makeUserNamespace(compilation: Compilation, pid: Slot<'pid'>): void {
+function makeUserNamespace(compilation: Compilation, { pid, pidfd }: Self): void {
   const { builder } = compilation;
   const bridge = builder.bridge.for('linux.namespaces');
   setDumpable(bridge, 1, 'else only root could write its id maps');
   bridge.unshare({ flags: CLONE_NEWUSER }, 'the user namespace, which will own all namespaces that are made in it');
   builder.sync('bridge', 'outside', 'there is a user namespace without id maps');
-  writeIdMaps(compilation, pid);
+  writeIdMaps(compilation, pid, pidfd);
   builder.sync('outside', 'bridge', 'its ids are mapped');
 }
 

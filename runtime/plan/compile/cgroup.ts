@@ -4,10 +4,14 @@
  * pid costs 6-17 ms), and only then unshares its cgroup namespace, whose root is the cgroup it is in. cgroup_namespaces(7).
  */
 import type { CgroupAction, CgroupPlan } from '../../kernel/cgroup/index.js';
+import type { LaneBuilder } from '../builder.js';
 import type { Slot } from '../plan.js';
 import { CLONE_NEWCGROUP, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY, O_WRONLY } from './abi.js';
 import { type Compilation, creates } from './compilation.js';
 import { changesUserInBridge } from './namespaces.js';
+
+/** How a process gets in: see `CgroupPlan`. */
+export type Entrance = Pick<CgroupPlan, 'tasks' | 'into' | 'procs'>;
 
 /** What the later steps need of the cgroup. */
 export interface CgroupEntrance {
@@ -59,9 +63,14 @@ export function makeCgroup(compilation: Compilation): CgroupEntrance {
       if (open && !isSame(cgroup.actions[i + 1])) outside.close({ fd: open }, 'written');
     }
   });
-  const outside = builder.outside.for('linux.cgroupsPath');
   // Who has become a user of the container may not put a process there; writing to a file that outside has opened it may.
-  const useClone = features.cloneIntoCgroup && cgroup.into !== undefined && !changesUserInBridge(compilation);
+  return openEntrances(builder.outside, cgroup, features.cloneIntoCgroup && !changesUserInBridge(compilation));
+}
+
+/** Outside: opens with its own rights what a process needs to get into a cgroup. @param byClone as far as that can be: by CLONE_INTO_CGROUP */
+export function openEntrances(lane: LaneBuilder, cgroup: Entrance, byClone: boolean): CgroupEntrance {
+  const outside = lane.for('linux.cgroupsPath');
+  const useClone = byClone && cgroup.into !== undefined;
   const into = useClone
     ? outside.openat2(
         { dir: 'cwd', path: cgroup.into ?? '', flags: O_PATH | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve: 0 },
@@ -98,17 +107,22 @@ function shortName(path: string): string {
   return parts.length > 1 ? `${parts[0]} ${parts.at(-1)}` : path;
 }
 
-function entrances(cgroup: CgroupPlan, useClone: boolean): readonly string[] {
+function entrances(cgroup: Entrance, useClone: boolean): readonly string[] {
   return useClone || cgroup.procs === undefined ? cgroup.tasks : [...cgroup.tasks, cgroup.procs];
 }
 
 /** Inside: goes in, and makes what it sees of cgroups begin there. */
-export function enterCgroup(compilation: Compilation, { files }: CgroupEntrance): void {
-  const inside = compilation.builder.inside.for('linux.cgroupsPath');
-  for (const fd of files) inside.write({ fd, data: Buffer.from('0') }, 'it enters by itself: 0 means the writer');
+export function enterCgroup(compilation: Compilation, entrance: CgroupEntrance): void {
+  enterBySelf(compilation.builder.inside, entrance);
   if (creates(compilation, 'cgroup')) {
     compilation.builder.inside
       .for('linux.namespaces')
       .unshare({ flags: CLONE_NEWCGROUP }, 'the cgroup that it is in now becomes the root of what it sees');
   }
+}
+
+/** What was not done by clone3. */
+export function enterBySelf(lane: LaneBuilder, { files }: CgroupEntrance): void {
+  const at = lane.for('linux.cgroupsPath');
+  for (const fd of files) at.write({ fd, data: Buffer.from('0') }, 'it enters by itself: 0 means the writer');
 }

@@ -13,6 +13,7 @@ import { giveBirth } from './birth.js';
 import { enterCgroup, makeCgroup } from './cgroup.js';
 import type { Compilation, CompileInput } from './compilation.js';
 import { makeDevices } from './devices.js';
+import { runCreateHooks, runStartHooks } from './hooks.js';
 import { setNames } from './host-name.js';
 import { joinKeyring } from './keyring.js';
 import { setLabels } from './labels.js';
@@ -100,6 +101,7 @@ export function compileCreate(input: CompileInput): Compiled {
   maskPaths(compilation, rootfs);
   protectPaths(compilation, rootfs);
   makeDirectory(compilation, rootfs);
+  const hookState = runCreateHooks(compilation, rootfs);
   finishMounts(compilation, unfinished);
   setLabels(compilation);
   enterRootfs(compilation, rootfs);
@@ -109,7 +111,7 @@ export function compileCreate(input: CompileInput): Compiled {
   setScheduling(compilation);
   setLimits(compilation);
   passDescriptors(compilation, preserved);
-  closeDescriptors(compilation, [init, gate]);
+  closeDescriptors(compilation, [init, gate, hookState]);
   enterDirectory(compilation);
   inside
     .for('process.user.umask')
@@ -117,6 +119,7 @@ export function compileCreate(input: CompileInput): Compiled {
 
   waitForStart(compilation, gate);
   dropRights(compilation);
+  runStartHooks(compilation, hookState);
   startProgram(compilation, init);
   if (supervisor) outside.supervise({ pid, ...supervisor }, 'forwards signals, reaps, and writes down how it ended');
   return { plan: builder.build(), warnings: compilation.warnings };

@@ -126,36 +126,6 @@ const JOINED: Readonly<Partial<Record<NamespaceType, string>>> = {
   user: 'all rights in there, and none outside any more',
 };
 
-/** Outside: says which users of the host the users of the new namespace are. Until then the container is nobody. */
-export function writeIdMaps(compilation: Compilation, pid: Slot<'pid'>): void {
-  const { builder, config, caller } = compilation;
-  if (!creates(compilation, 'user')) return;
-  const outside = builder.outside;
-  if (caller.uid !== 0) {
-    writeProc(
-      outside.for('linux.gidMappings'),
-      pid,
-      'setgroups',
-      'deny',
-      'without it the kernel takes no gid map from a user who is not root (CVE-2014-8989)',
-    );
-  }
-  writeProc(
-    outside.for('linux.uidMappings'),
-    pid,
-    'uid_map',
-    mapText(config.linux?.uidMappings),
-    'which users of the host its users are',
-  );
-  writeProc(
-    outside.for('linux.gidMappings'),
-    pid,
-    'gid_map',
-    mapText(config.linux?.gidMappings),
-    'which groups of the host its groups are',
-  );
-}
-
 /** Outside: writes one file below /proc/PID of the container's process. */
 export function writeProc(lane: LaneBuilder, pid: Slot<'pid'>, path: string, text: string, why: string): void {
   const fd = lane.open_proc({ pid, path, flags: O_WRONLY | O_CLOEXEC }, { as: path, why });
@@ -166,6 +136,11 @@ export function writeProc(lane: LaneBuilder, pid: Slot<'pid'>, path: string, tex
 /** The lines of a uid_map or gid_map. */
 export function mapText(mappings: readonly IdMapping[] = []): string {
   return mappings.map((m) => `${m.containerID} ${m.hostID} ${m.size}\n`).join('');
+}
+
+/** CLONE_NEW* of these. */
+export function namespaceFlags(types: readonly NamespaceType[]): number {
+  return types.reduce((flags, type) => flags | FLAGS[type], 0);
 }
 
 function unsupported(path: string, what: string): TareError {

@@ -8,11 +8,14 @@ import {
   AT_EMPTY_PATH,
   DEVPTS_SUPER_MAGIC,
   O_CLOEXEC,
+  O_DIRECTORY,
   O_NOCTTY,
+  O_PATH,
   O_RDWR,
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
   RESOLVE_IN_ROOT,
+  RESOLVE_NO_XDEV,
 } from './abi.js';
 import { attach } from './attach.js';
 import type { Compilation } from './compilation.js';
@@ -21,14 +24,36 @@ import type { Compilation } from './compilation.js';
 export const CONSOLE = 'console';
 
 /** Makes the pair while the root is still reached by descriptor. Returns the container's end, or undefined without a terminal. */
-export function openTerminal({ builder, process }: Compilation, rootfs: Slot<'fd'>): Slot<'fd'> | undefined {
-  if (!process.terminal) return undefined;
+export function openTerminal(compilation: Compilation, rootfs: Slot<'fd'>): Slot<'fd'> | undefined {
+  if (!compilation.process.terminal) return undefined;
+  const inside = compilation.builder.inside.for('process.terminal');
+  const terminal = openPair(compilation, rootfs);
+  const target = inside.create_in_root(
+    { root: rootfs, path: '/dev/console', mode: 0o600 },
+    { as: '/dev/console target', why: 'a file to mount it on' },
+  );
+  const copy = inside.open_tree(
+    { dir: terminal, path: '', flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH },
+    { as: 'console copy', why: 'the terminal as a mount' },
+  );
+  attach(inside, copy, target, '/dev/console');
+  return terminal;
+}
+
+/** A new pair of the devpts below a root. Gives the master away, and returns the slot of the container's end. */
+export function openPair({ builder, process }: Compilation, rootfs: Slot<'fd'>): Slot<'fd'> {
   const inside = builder.inside.for('process.terminal');
+  // Where the container runs already, it could put a fifo in the name's place: in a devpts there is none.
+  const devpts = inside.openat2(
+    { dir: rootfs, path: '/dev/pts', flags: O_PATH | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve: RESOLVE_IN_ROOT },
+    { as: '/dev/pts', why: 'where the container has its terminals' },
+  );
+  inside.expect_fs({ fd: devpts, magic: DEVPTS_SUPER_MAGIC }, 'it surely is a devpts');
   const master = inside.openat2(
-    { dir: rootfs, path: '/dev/pts/ptmx', flags: O_RDWR | O_NOCTTY | O_CLOEXEC, mode: 0, resolve: RESOLVE_IN_ROOT },
+    { dir: devpts, path: 'ptmx', flags: O_RDWR | O_NOCTTY | O_CLOEXEC, mode: 0, resolve: RESOLVE_NO_XDEV },
     { as: 'pty master', why: 'a new pair of the container’s own devpts' },
   );
-  inside.expect_fs({ fd: master, magic: DEVPTS_SUPER_MAGIC }, 'it surely is a devpts');
+  inside.close({ fd: devpts }, 'opened');
   inside.pty_unlock({ fd: master }, 'the other end may be opened');
   const terminal = inside.pty_peer(
     { fd: master, flags: O_RDWR | O_NOCTTY | O_CLOEXEC },
@@ -46,15 +71,6 @@ export function openTerminal({ builder, process }: Compilation, rootfs: Slot<'fd
       'the user may open their own terminal again, as /dev/tty or /dev/console',
     );
   }
-  const target = inside.create_in_root(
-    { root: rootfs, path: '/dev/console', mode: 0o600 },
-    { as: '/dev/console target', why: 'a file to mount it on' },
-  );
-  const copy = inside.open_tree(
-    { dir: terminal, path: '', flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH },
-    { as: 'console copy', why: 'the terminal as a mount' },
-  );
-  attach(inside, copy, target, '/dev/console');
   inside.give({ name: CONSOLE, fd: master }, 'whoever started the container reads and writes the terminal here');
   inside.close({ fd: master }, 'the container keeps its own end only');
   return terminal;
