@@ -17,6 +17,7 @@ export function thisCaller(): Caller {
     capabilities: mask('CapPrm') & mask('CapBnd'),
     // user_namespaces(7): only the first maps all ids, each to itself.
     nested: !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'utf8')),
+    setgroupsDenied: readFileSync('/proc/self/setgroups', 'utf8').trim() === 'deny',
     allCapabilities: (1n << (last + 1n)) - 1n,
     hardLimit: (resource) => (mayRaiseLimits ? undefined : native.getrlimit(resource).hard),
   };

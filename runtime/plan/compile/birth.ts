@@ -9,8 +9,9 @@ import { cloneByBridge } from './bridge.js';
 import type { CgroupEntrance } from './cgroup.js';
 import { type Compilation, creates } from './compilation.js';
 import { becomeFirstUser } from './first-user.js';
+import { writeIdMaps } from './id-maps.js';
 import { setOomScore } from './limits.js';
-import { cloneFlags, needsBridge, writeIdMaps } from './namespaces.js';
+import { cloneFlags, needsBridge } from './namespaces.js';
 
 /** Returns the slot of its pid, in *outside*. */
 export function giveBirth(compilation: Compilation, entrance: CgroupEntrance): Slot<'pid'> {
@@ -20,13 +21,13 @@ export function giveBirth(compilation: Compilation, entrance: CgroupEntrance): S
     prepareModes(compilation);
     return pid;
   }
-  const { pid } = builder.outside
+  const { pid, pidfd } = builder.outside
     .for('linux.namespaces')
     .clone(
       { lane: 'inside', flags: cloneFlags(compilation), cgroup: entrance.into },
       { as: 'container', why: 'the process that becomes the container, born into its namespaces' },
     );
-  writeIdMaps(compilation, pid);
+  writeIdMaps(compilation, pid, pidfd);
   setOomScore(compilation, pid);
   prepareModes(compilation);
   waitForOutside(compilation);

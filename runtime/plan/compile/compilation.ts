@@ -17,6 +17,8 @@ export interface Caller {
   readonly capabilities: bigint;
   /** In a user namespace that is not the machine's first: root there may not make device nodes. */
   readonly nested?: boolean;
+  /** In a user namespace where setgroups(2) was given up. */
+  readonly setgroupsDenied?: boolean;
   /** All that this kernel has: what the first process of a new user namespace begins with. */
   readonly allCapabilities: bigint;
   /** The hard limit, by resource number; undefined when the caller may raise it. */

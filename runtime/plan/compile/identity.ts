@@ -6,25 +6,18 @@
 import { CAPABILITIES, capabilityNames } from '../../kernel/capabilities.js';
 import type { Capabilities } from '../../oci/index.js';
 import { PR_SET_KEEPCAPS } from './abi.js';
-import { type Compilation, has } from './compilation.js';
+import { type Compilation, has, joins } from './compilation.js';
+import { keepsGroups } from './id-maps.js';
 
 export function becomeUser(compilation: Compilation): void {
-  const { builder, process, caller } = compilation;
+  const { builder, process } = compilation;
   const { user, capabilities } = process;
   const sets = capabilitySets(compilation, capabilities ?? {});
   const caps = builder.inside.for('process.capabilities');
   const inside = builder.inside.for('process.user');
 
   caps.cap_bound({ keep: sets.bounding }, 'the most that this process and its children can ever get, by any program');
-  if (caller.uid !== 0) {
-    if (user.additionalGids?.length) {
-      compilation.warnings.push('process.user.additionalGids is left out: a user who is not root may not set groups');
-    }
-  } else {
-    const gids = Buffer.alloc(4 * (user.additionalGids?.length ?? 0));
-    user.additionalGids?.forEach((gid, i) => void gids.writeUInt32LE(gid, 4 * i));
-    inside.setgroups({ gids }, gids.length === 0 ? 'none of the caller’s groups is kept' : 'its additional groups');
-  }
+  setGroups(compilation);
   inside.setresgid({ real: user.gid, effective: user.gid, saved: user.gid }, `group ${user.gid}, with no way back`);
   inside.prctl(
     { option: PR_SET_KEEPCAPS, arg2: 1, arg3: 0, arg4: 0, arg5: 0 },
@@ -37,6 +30,27 @@ export function becomeUser(compilation: Compilation): void {
   );
   caps.cap_ambient({ raise: sets.ambient }, 'those that survive the start of a program without file capabilities');
 }
+
+/** Groups that it can have are those of the caller or those of the configuration, never both. */
+function setGroups(compilation: Compilation): void {
+  const { builder, config, process, warnings } = compilation;
+  const { additionalGids = [] } = process.user;
+  const asked = KEEP_GROUPS.test(config.annotations?.['run.oci.keep_original_groups'] ?? '');
+  if (asked || keepsGroups(compilation)) {
+    const why = asked ? 'the caller’s groups are to be kept' : 'a user who is not root may not set groups';
+    if (additionalGids.length > 0) warnings.push(`process.user.additionalGids is left out: ${why}`);
+    return;
+  }
+  const gids = Buffer.alloc(4 * additionalGids.length);
+  additionalGids.forEach((gid, i) => void gids.writeUInt32LE(gid, 4 * i));
+  const why = gids.length === 0 ? 'none of the caller’s groups is kept' : 'its additional groups';
+  // Whoever made a namespace that is joined may have given up setgroups in it: then there is nobody's group to drop by it.
+  const tolerate = gids.length === 0 && joins(compilation, 'user') ? ['EPERM'] : [];
+  builder.inside.for('process.user').setgroups({ gids }, { why, tolerate });
+}
+
+/** crun's annotation, which podman's `--group-add keep-groups` sets. */
+const KEEP_GROUPS = /^(1|true|yes)$/i;
 
 /**
  * A program of another user could not open /dev/stdout anew, as long as the pipes belong to who made them. Before the filter and the change
