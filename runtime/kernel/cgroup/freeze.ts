@@ -46,9 +46,12 @@ export function isFrozen(places: readonly CgroupPlace[]): boolean {
   return freezerOf(places)?.isFrozen() ?? false;
 }
 
-/** Begins to let them go on, where they may be frozen: for who has killed them. Version 1 lets nobody die who is frozen. */
+/**
+ * Begins to let them go on, in every hierarchy that they may be frozen in: for who has killed them. Version 1 lets nobody die who is
+ * frozen; version 2 does.
+ */
 export function startThaw(places: readonly CgroupPlace[]): void {
-  freezerOf(places)?.set(false);
+  for (const place of places) freezerIn(place)?.set(false);
 }
 
 interface Freezer {
@@ -59,11 +62,15 @@ interface Freezer {
   until(frozen: boolean, waitMs: number): Promise<boolean>;
 }
 
+/** That of version 2 where there is one. */
 function freezerOf(places: readonly CgroupPlace[]): Freezer | undefined {
-  const second = places.find((place) => place.version === 2 && existsSync(join(place.directory, 'cgroup.freeze')));
-  if (second) return versionTwo(second);
-  const first = places.find((place) => place.version === 1 && place.controllers.includes('freezer'));
-  return first && versionOne(first);
+  const ordered = [...places].sort((a, b) => b.version - a.version);
+  return ordered.map(freezerIn).find((freezer) => freezer !== undefined);
+}
+
+function freezerIn(place: CgroupPlace): Freezer | undefined {
+  if (place.version === 2) return existsSync(join(place.directory, 'cgroup.freeze')) ? versionTwo(place) : undefined;
+  return place.controllers.includes('freezer') ? versionOne(place) : undefined;
 }
 
 function versionTwo(place: CgroupPlace): Freezer {

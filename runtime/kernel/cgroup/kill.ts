@@ -22,7 +22,10 @@ export async function signalCgroup(places: readonly CgroupPlace[], signal: numbe
   if (!place) return 0;
   const count = processesIn(place.directory).length;
   if (count === 0) return 0;
-  if (signal === SIGKILL && writeIfThere(place.directory, 'cgroup.kill', '1')) return count;
+  if (signal === SIGKILL && writeIfThere(place.directory, 'cgroup.kill', '1')) {
+    startThaw(places);
+    return count;
+  }
   return signalOneByOne(places, place, signal);
 }
 

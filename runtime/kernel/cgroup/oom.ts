@@ -28,11 +28,12 @@ export async function* oomEvents(places: readonly CgroupPlace[], stop?: AbortSig
     const kills = watchKills(places, changes, closers);
     watchMembers(places, changes, closers);
     if (stop?.aborted) return;
-    let known = kills.before;
+    let known = kills();
     for await (const change of changes) {
-      const now = kills.count();
-      if (change === 'oom' ? now === undefined || now > known : (now ?? known) > known) yield;
-      known = now ?? known;
+      const now = kills();
+      // Version 1 tells before it kills, version 2 of other things too.
+      if (change === 'oom' || (now !== undefined && now > (known ?? now))) yield;
+      known = now;
       if (change === 'end') return;
     }
   } finally {
@@ -41,31 +42,27 @@ export async function* oomEvents(places: readonly CgroupPlace[], stop?: AbortSig
   }
 }
 
-interface Kills {
-  /** How often the kernel has killed; undefined where it does not count (version 1 before Linux 4.13), or the cgroup is gone. */
-  count(): number | undefined;
-  readonly before: number;
-}
-
-function watchKills(places: readonly CgroupPlace[], changes: Changes, closers: (() => void)[]): Kills {
+/** Returns how to ask how often version 2 has killed; version 1 is not asked. */
+function watchKills(
+  places: readonly CgroupPlace[],
+  changes: Changes,
+  closers: (() => void)[],
+): () => number | undefined {
   const first = places.find(({ version, controllers }) => version === 1 && controllers.includes('memory'));
-  const second = places.find(
-    ({ version, directory }) => version === 2 && readIfThere(directory, 'memory.events') !== undefined,
-  );
-  const place = first ?? second;
-  if (!place) throw new TareError('unsupported', 'no cgroup of the container has the memory controller');
-  const file = place === first ? 'memory.oom_control' : 'memory.events';
-  const count = () => {
-    const value = keyedValue(readIfThere(place.directory, file), 'oom_kill');
+  if (first) {
+    registerEventfd(first, changes, closers);
+    return () => undefined;
+  }
+  const events = (place: CgroupPlace) => readIfThere(place.directory, 'memory.events');
+  const second = places.find((place) => place.version === 2 && events(place) !== undefined);
+  if (!second) throw new TareError('unsupported', 'no cgroup of the container has the memory controller');
+  const watcher = watchFile(join(second.directory, 'memory.events'));
+  watcher?.on('change', () => changes.add('change'));
+  closers.push(() => watcher?.close());
+  return () => {
+    const value = keyedValue(events(second), 'oom_kill');
     return value === undefined ? undefined : Number(value);
   };
-  if (place === first) registerEventfd(place, changes, closers);
-  else {
-    const watcher = watchFile(join(place.directory, file));
-    watcher?.on('change', () => changes.add('oom'));
-    closers.push(() => watcher?.close());
-  }
-  return { count, before: count() ?? 0 };
 }
 
 /** The kernel adds to the eventfd at each out-of-memory, and once more when the cgroup is removed. */
@@ -101,17 +98,19 @@ function watchMembers(places: readonly CgroupPlace[], changes: Changes, closers:
   if (processesIn(place.directory).length === 0) look();
 }
 
+type Change = 'oom' | 'change' | 'end';
+
 /** What has happened and was not looked at yet. */
-class Changes implements AsyncIterable<'oom' | 'end'> {
-  readonly #waiting: ('oom' | 'end')[] = [];
+class Changes implements AsyncIterable<Change> {
+  readonly #waiting: Change[] = [];
   #wake: (() => void) | undefined;
 
-  add(change: 'oom' | 'end'): void {
+  add(change: Change): void {
     this.#waiting.push(change);
     this.#wake?.();
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<'oom' | 'end', void, void> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<Change, void, void> {
     for (;;) {
       const change = this.#waiting.shift();
       if (change) yield change;
