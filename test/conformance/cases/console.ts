@@ -117,7 +117,7 @@ export const terminals = suite('console', (it) => {
 
   it('exec --tty gives the process a terminal', 'runc exec --tty', async ({ container, bench }) => {
     const it = await container().up();
-    const command = `stty rows 20 cols 77; exec ${bench.runtime.path} --root ${bench.root} exec -t ${it.id} sh -c 'tty; until stty size 2>/dev/null; do sleep 0.02; done; exit 5'`;
+    const command = `stty rows 20 cols 77; exec ${bench.runtime.path} --root ${bench.root} exec -t ${it.id} sh -c 'tty; until stty size 2>/dev/null; do sleep 0.02; done; sleep 0.3; exit 5'`;
     const ran = await onTerminal(bench, command);
     equal(ran.status, 5);
     match(ran.stdout, /\/dev\/pts\/\d+\r\n20 77\r\n/);
