@@ -6,7 +6,7 @@ import { statSync } from 'node:fs';
 import type { CgroupPlan } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
 import { type Features, probeFeatures } from '../kernel/features.js';
-import type { Bundle } from '../oci/index.js';
+import { type Bundle, refuseChangesOfHost } from '../oci/index.js';
 import { type Caller, type Compiled, type CompileInput, compileCreate, type JoinedNamespaces } from '../plan/index.js';
 import { thisCaller } from './caller.js';
 import { cgroupOf } from './cgroup.js';
@@ -40,6 +40,8 @@ export function prepare(options: PrepareOptions): Prepared {
   const bundle = withHome(options.bundle);
   checkRights(bundle, features, caller);
   checkIdHelpers(bundle.config, caller);
+  const joined = options.joined ?? examineNamespaces(bundle.config);
+  refuseChangesOfHost(bundle.config, joined.own);
   const warnings: string[] = [];
   const cgroup = cgroupOf(bundle, id, features, caller, warnings);
   const compiled = compileCreate({
@@ -49,7 +51,7 @@ export function prepare(options: PrepareOptions): Prepared {
     cgroup,
     filter: compileFilter(bundle.config.linux?.seccomp),
     caller,
-    joined: options.joined ?? examineNamespaces(bundle.config),
+    joined,
     netDevices: netDevicesOf(bundle.config, features, caller),
     init: options.init,
     gate: options.gate,

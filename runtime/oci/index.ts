@@ -56,6 +56,7 @@ export {
   loadBundle,
   parseConfig,
   parseDocument,
+  refuseChangesOfHost,
   validConfig,
   validProcess,
   validResources,

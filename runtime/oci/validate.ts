@@ -8,7 +8,7 @@ import { TareError } from '../kernel/error.js';
 import { parseExactJson } from '../kernel/exact-json.js';
 import { OPEN_UNTRUSTED, readRegular } from '../kernel/read-regular.js';
 import { type Config, configSchema } from './config.js';
-import type { Linux } from './linux.js';
+import type { Linux, NamespaceType } from './linux.js';
 import { type Process, processSchema } from './process.js';
 import { type Resources, resourcesSchema } from './resources.js';
 import { changesOfHost } from './rules/host.js';
@@ -59,8 +59,16 @@ export function validConfig(value: unknown, file = 'config.json'): Config {
   const { config, faults, refused } = checkConfig(value);
   throwFirst('config', faults, file);
   throwFirst('unsupported', refused, file);
-  throwFirst('config', changesOfHost(config), file);
+  refuseChangesOfHost(config, undefined, file);
   return config;
+}
+
+/**
+ * Refuses what would change the host, now that it is known which paths of namespaces lead to the runtime's own.
+ * @throws TareError `config`
+ */
+export function refuseChangesOfHost(config: Config, own?: ReadonlySet<NamespaceType>, file = 'config.json'): void {
+  throwFirst('config', changesOfHost(config, own), file);
 }
 
 /**

@@ -3,12 +3,16 @@
  * of a namespace that the container does not have of its own. Such a config is valid; no container is made of it.
  */
 import type { Config } from '../config.js';
+import type { NamespaceType } from '../linux.js';
 import type { Fault } from '../schema.js';
 import { faultIf, hasNamespace, type Rule } from './rule.js';
 import { confinedBy, sysctlPath } from './sysctl.js';
 
-export function changesOfHost(config: Config): Fault[] {
-  return [...ofNames(config), ...ofNetDevices(config), ...ofSysctls(config)];
+/** @param own kinds of namespaces whose path leads to the runtime's own: to have them is to have none */
+export function changesOfHost(config: Config, own: ReadonlySet<NamespaceType> = new Set()): Fault[] {
+  const namespaces = config.linux?.namespaces?.filter(({ type, path }) => !(path && own.has(type)));
+  const apart = { ...config, linux: { ...config.linux, namespaces } };
+  return [...ofNames(apart), ...ofNetDevices(apart), ...ofSysctls(apart)];
 }
 
 const ofNames: Rule = (config) =>
