@@ -51,7 +51,12 @@ export function openProcess(identity: ProcessIdentity): OwnedFd | undefined {
 /** Sends SIGKILL, to this process and no other; nothing when it has ended. */
 export function killProcess(identity: ProcessIdentity): void {
   using pidfd = openProcess(identity);
-  if (pidfd) native.pidfdSendSignal(pidfd.fd, SIGKILL);
+  try {
+    if (pidfd) native.pidfdSendSignal(pidfd.fd, SIGKILL);
+  } catch (error) {
+    // It has just ended, and somebody has waited for it.
+    if (!(error instanceof TareError && error.syscall?.errno === 'ESRCH')) throw error;
+  }
 }
 
 /** Changes with each boot of the machine. */
