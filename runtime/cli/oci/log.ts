@@ -16,10 +16,10 @@ export function log({ log: path, logFormat }: Globals, level: 'error' | 'warning
   appendFileSync(path, `${line}\n`);
 }
 
-/** A sentence that does not end the command: to standard error, and to the log. */
+/** A sentence that does not end the command: to the log, or where there is none to standard error, which is the container's as well. */
 export function warning(globals: Globals, sentence: string): void {
-  warn('tare-oci', sentence);
-  log(globals, 'warning', sentence);
+  if (globals.log) log(globals, 'warning', sentence);
+  else warn('tare-oci', sentence);
 }
 
 /** The error with the words by which engines tell what happened. */
