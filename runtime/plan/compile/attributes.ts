@@ -58,7 +58,9 @@ export function setAttributes(
   if (set === 0 && clear === 0) return;
   if (features.mountSetattr) {
     const flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
-    lane.mount_setattr({ dir: mount, path: '', flags, set, clear, propagation: 0, userns: 'none' }, why);
+    // The mode of access times is one field, which the kernel wants cleared as a whole before it is set.
+    const cleared = set & MOUNT_ATTR__ATIME ? clear | MOUNT_ATTR__ATIME : clear;
+    lane.mount_setattr({ dir: mount, path: '', flags, set, clear: cleared, propagation: 0, userns: 'none' }, why);
     return;
   }
   mountAt(
