@@ -21,6 +21,7 @@ export function cgroupOf(
   { cgroups, deviceProgram }: Features,
   caller: Caller,
   warnings: string[],
+  rootless?: boolean,
 ): CgroupPlan | null {
   const named = config.linux?.cgroupsPath;
   const resources = config.linux?.resources;
@@ -39,6 +40,8 @@ export function cgroupOf(
     throw new TareError('permission', `unable to apply cgroup configuration: ${named}: permission denied`, {
       path: 'linux.cgroupsPath',
     });
+  if (rootless === false && !has && cgroups.layout !== 'none')
+    throw new TareError('permission', 'the caller may make no cgroup, and --rootless=false asks for one');
   for (const { field, why } of plan.unenforced) {
     const sentence = `${field} cannot be enforced here: ${has ? why : `${why} (${NO_PERMISSION})`}`;
     if (!field.startsWith('linux.resources.devices')) throw new TareError('unsupported', sentence, { path: field });
@@ -63,8 +66,8 @@ function defaultPath(id: string, cgroups: CgroupHost, { uid }: Caller): string {
  * Nothing is allowed that neither the bundle nor the defaults allow; the defaults come last, since a container needs them. A user
  * who is not root can neither write device rules nor make devices.
  */
-function deviceRules({ linux }: Config, { uid }: Caller): DeviceRule[] {
-  if (uid !== 0) return [];
+function deviceRules({ linux }: Config, { uid, nested }: Caller): DeviceRule[] {
+  if (uid !== 0 || nested) return [];
   const [denyAll, ...defaults] = DEFAULT_DEVICE_RULES as readonly [DeviceRule, ...DeviceRule[]];
   const asked = linux?.resources?.devices ?? [];
   return [denyAll, ...asked.map((rule, i) => ({ ...rule, field: `linux.resources.devices[${i}]` })), ...defaults];

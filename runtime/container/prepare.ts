@@ -22,6 +22,8 @@ export interface PrepareOptions
   /** What the kernel can do; asked for unless given. A poorer value tests the fallbacks. */
   readonly features?: Features;
   readonly caller?: Caller;
+  /** False: the container gets a cgroup or is refused. True, and unless told: who may not make one does without, if nothing is limited. */
+  readonly rootless?: boolean;
   /** What is known of the namespaces that are joined by path; looked at unless given. */
   readonly joined?: JoinedNamespaces;
 }
@@ -43,7 +45,7 @@ export function prepare(options: PrepareOptions): Prepared {
   const joined = options.joined ?? examineNamespaces(bundle.config);
   refuseChangesOfHost(bundle.config, joined.own);
   const warnings: string[] = [];
-  const cgroup = cgroupOf(bundle, id, features, caller, warnings);
+  const cgroup = cgroupOf(bundle, id, features, caller, warnings, options.rootless);
   const compiled = compileCreate({
     bundle,
     id,

@@ -13,6 +13,7 @@ import { CREATE } from '../../plan/index.js';
 import { sendConsole, sendPidfd } from './console-socket.js';
 import type { OciContext } from './context.js';
 import { warning } from './log.js';
+import { parseRootless } from './rootless.js';
 
 export interface CreateFlags {
   readonly bundle: string;
@@ -62,6 +63,7 @@ export function creation(context: OciContext, id: string, bundle: Bundle, flags:
     preserveFds: preserved(flags.preserveFds),
     noPivot: !flags.pivot,
     noNewKeyring: !flags.newKeyring,
+    rootless: parseRootless(context.globals.rootless),
     onWarning: (sentence) => warning(context.globals, sentence),
   };
 }
