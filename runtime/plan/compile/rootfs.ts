@@ -116,20 +116,30 @@ export function enterRootfs(compilation: Compilation, rootfs: Slot<'fd'>): void 
 
 // #region pivot-root
 function pivotRoot(compilation: Compilation, inside: LaneBuilder): void {
+  const old = sharesMounts(compilation) ? hostsRoot(inside) : undefined;
   inside.pivot_root(
     { newRoot: '.', putOld: '.' },
     'it becomes the root, with the host’s root stacked on top of it (EINVAL: an initramfs cannot be left so, but with --no-pivot)',
   );
-  if (sharesMounts(compilation)) {
-    const flags = MS_REC | MS_SLAVE;
-    inside.mount(
-      { source: 'none', target: '.', type: 'none', flags, data: '' },
-      'the host keeps what is unmounted here',
-    );
-  }
+  if (old) makeSlave(inside, old);
   inside.umount2({ target: '.', flags: MNT_DETACH }, 'the host’s root goes, and all its mounts with it');
 }
 // #endregion
+
+/** Unmounting a shared mount unmounts its peers. The name "." would be the new root, on which the host’s lies: mount(2) does not go up. */
+function makeSlave(inside: LaneBuilder, old: Slot<'fd'>): void {
+  inside.fchdir({ fd: old }, 'the host’s root, which has no name any more');
+  const flags = MS_REC | MS_SLAVE;
+  inside.mount({ source: 'none', target: '.', type: 'none', flags, data: '' }, 'the host keeps what is unmounted here');
+  inside.close({ fd: old }, 'done');
+}
+
+function hostsRoot(inside: LaneBuilder): Slot<'fd'> {
+  return inside.openat2(
+    { dir: 'cwd', path: '/', flags: O_PATH | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve: 0 },
+    { as: 'host’s root', why: 'to say something of it when it is no longer the root' },
+  );
+}
 
 /**
  * `--no-pivot`, for machines that run from their initramfs: the root is moved over the host's, which stays below it, and entered by

@@ -1,0 +1,108 @@
+/** Which mounts the container and the host see of each other: rootfsPropagation, and the propagation of volumes. mount_namespaces(7). */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { makeBundle, runScript } from '../harness/bundle.js';
+import { inWorld, type World } from '../harness/world.js';
+
+const propagation = (at: string) =>
+  `grep '^[^ ]* [^ ]* [^ ]* [^ ]* ${at} ' /proc/self/mountinfo | sed 's/ - .*//' | cut -d' ' -f7-`;
+const seen = (world: World, name: string) => readFileSync(`/proc/${world.pid}/mountinfo`, 'utf8').includes(` ${name} `);
+
+/** The world's mounts, as they are on a machine with systemd: all shared. */
+async function share(world: World): Promise<void> {
+  expect((await world.run(['mount', '--make-rshared', '/'])).status).toBe(0);
+}
+
+it.each<[string, RegExp]>([
+  ['private', /^\n$/],
+  ['rprivate', /^\n$/],
+  ['slave', /^master:\d+ ?\n$/],
+  ['rslave', /^master:\d+ ?\n$/],
+  ['shared', /^shared:\d+ ?\n$/],
+  ['rshared', /^shared:\d+ ?\n$/],
+  ['unbindable', /^unbindable ?\n$/],
+  ['runbindable', /^unbindable ?\n$/],
+] as const)('the root is %s, and the host sees no mount of it', (rootfsPropagation, expected) =>
+  inWorld('root-propagation', async (world) => {
+    await share(world);
+    const before = readFileSync(`/proc/${world.pid}/mountinfo`, 'utf8');
+    const { path } = makeBundle(
+      world,
+      `${propagation('/')}; mkdir /m && mount -t tmpfs inner /m && grep -c inner /proc/self/mountinfo`,
+      { linux: { rootfsPropagation: rootfsPropagation as never } },
+    );
+    const child = world.start(['tare', 'run', '--bundle', path]);
+    let output = '';
+    let during = '';
+    child.stdout?.on('data', (text) => {
+      output += String(text);
+      during += readFileSync(`/proc/${world.pid}/mountinfo`, 'utf8').replaceAll(before, '');
+    });
+    await new Promise((resolve) => child.once('close', resolve));
+    const [first = '', count] = output.split(/(?<=\n)/);
+    expect(first).toMatch(expected);
+    expect(count).toBe('1\n');
+    expect(during).toBe('');
+    expect(readFileSync(`/proc/${world.pid}/mountinfo`, 'utf8')).toBe(before);
+  }),
+);
+
+it('an unbindable root cannot be bound', () =>
+  inWorld('root-unbindable', async (world) => {
+    const ran = await runScript(world, 'mkdir /m; mount --bind / /m', { linux: { rootfsPropagation: 'unbindable' } });
+    expect(ran.stderr).toMatch(/Invalid argument/);
+  }));
+
+it('what the container mounts in a shared volume reaches the host, where the root is shared; into another volume not', () =>
+  inWorld('volume-shared', async (world) => {
+    await share(world);
+    const [one, two] = ['one', 'two'].map((name) => join(world.folder, name)) as [string, string];
+    for (const folder of [one, two]) {
+      mkdirSync(join(folder, 'sub'), { recursive: true });
+      await world.run(['mount', '-t', 'tmpfs', 'volume', folder]);
+      await world.run(['mkdir', join(folder, 'sub')]);
+    }
+    const script =
+      'mount -t tmpfs new1 /one/sub; mount -t tmpfs new2 /two/sub; mount -t tmpfs new3 /three/sub; ls -d /one/sub';
+    const ran = await runScript(world, script, {
+      mounts: [
+        { destination: '/one', source: one, options: ['rbind', 'rshared'] },
+        { destination: '/two', source: two, options: ['rbind'] },
+        { destination: '/three', source: two, options: ['rbind', 'rprivate'] },
+      ],
+      linux: { rootfsPropagation: 'rshared' },
+    });
+    expect(ran).toMatchObject({ status: 0, stderr: '' });
+    expect([seen(world, join(one, 'sub')), seen(world, join(two, 'sub'))]).toEqual([true, false]);
+    for (const folder of [one, two]) await world.run(['umount', '-R', folder]);
+  }));
+
+it.each<[string, string[], boolean]>([
+  ['a slave', ['rbind', 'rslave'], true],
+  ['a private', ['rbind', 'rprivate'], false],
+])('what the host mounts in %s volume: seen in the container: %s', (_, options, expected) =>
+  inWorld('volume-slave', async (world) => {
+    await share(world);
+    const source = join(world.folder, 'source');
+    mkdirSync(source);
+    await world.run(['sh', '-c', `mount -t tmpfs volume ${source}; mkdir ${source}/sub`]);
+    const { path } = makeBundle(world, 'echo ready; read x; grep -c later /proc/self/mountinfo', {
+      mounts: [{ destination: '/vol', source, options }],
+      linux: { rootfsPropagation: 'rslave' },
+    });
+    const child = world.start(['tare', 'run', '--bundle', path]);
+    let output = '';
+    await new Promise<void>((resolve) => {
+      child.stdout?.on('data', (text) => {
+        output += String(text);
+        if (output.includes('ready')) resolve();
+      });
+    });
+    await world.run(['mount', '-t', 'tmpfs', 'later', join(source, 'sub')]);
+    child.stdin?.end('\n');
+    await new Promise((resolve) => child.once('close', resolve));
+    await world.run(['umount', '-R', source]);
+    expect(output).toBe(`ready\n${expected ? 1 : 0}\n`);
+  }),
+);
