@@ -31,5 +31,6 @@ export const TEST_PACKAGES = [
   ['python3-minimal', 'a terminal to drive'],
   ['bsdutils', 'script, another terminal'],
   ['cpio', 'reads the initramfs back'],
+  ['libcap2-bin', 'gives files capabilities'],
   ['user-mode-linux', 'a kernel with cgroup version 2 alone'],
 ];
