@@ -1,4 +1,5 @@
 /** The face of oci/: types and validation of the OCI runtime specification. */
+export { ANNOTATIONS, annotation } from './annotations.js';
 export type { Config, Hook, HookName, Hooks, Mount } from './config.js';
 export { HOOK_NAMES } from './config.js';
 export type { IdMapping } from './fields.js';

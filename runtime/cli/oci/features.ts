@@ -8,6 +8,7 @@ import { CAPABILITIES } from '../../kernel/capabilities.js';
 import { atLeast } from '../../kernel/features.js';
 import { ACTION_NAMES, ARCHITECTURE_NAMES, FLAG_NAMES, OPERATOR_NAMES } from '../../kernel/seccomp/index.js';
 import {
+  ANNOTATIONS,
   type Config,
   HOOK_NAMES,
   type Linux,
@@ -38,6 +39,7 @@ export function features(kernel = release()) {
       cgroup: {
         v1: true,
         v2: true,
+        // Nothing here asks systemd: a cgroupsPath of its form is refused (kernel/cgroup/path.ts).
         systemd: false,
         systemdUser: false,
         rdma: can({ resources: { rdma: { any: { hcaHandles: 1 } } } }),
@@ -63,8 +65,7 @@ export function features(kernel = release()) {
       mountExtensions: { idmap: { enabled: supports({ mounts: [IDMAPPED] }) } },
       netDevices: { enabled: can({ netDevices: { eth0: {} } }) },
     },
-    // No annotation of a config.json changes what Tare does.
-    potentiallyUnsafeConfigAnnotations: [],
+    potentiallyUnsafeConfigAnnotations: ANNOTATIONS,
   };
 }
 

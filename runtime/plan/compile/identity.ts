@@ -4,7 +4,7 @@
  * that are asked for. capabilities(7), "Effect of user ID changes on capabilities".
  */
 import { CAPABILITIES, capabilityNames } from '../../kernel/capabilities.js';
-import type { Capabilities } from '../../oci/index.js';
+import { annotation, type Capabilities } from '../../oci/index.js';
 import { PR_SET_KEEPCAPS } from './abi.js';
 import { type Compilation, has, joins } from './compilation.js';
 import { keepsGroups } from './id-maps.js';
@@ -35,7 +35,7 @@ export function becomeUser(compilation: Compilation): void {
 function setGroups(compilation: Compilation): void {
   const { builder, config, process, warnings } = compilation;
   const { additionalGids = [] } = process.user;
-  const asked = KEEP_GROUPS.test(config.annotations?.['run.oci.keep_original_groups'] ?? '');
+  const asked = KEEP_GROUPS.test(annotation(config, 'run.oci.keep_original_groups') ?? '');
   if (asked || keepsGroups(compilation)) {
     const why = asked ? 'the caller’s groups are to be kept' : 'a user who is not root may not set groups';
     if (additionalGids.length > 0) warnings.push(`process.user.additionalGids is left out: ${why}`);
@@ -49,7 +49,6 @@ function setGroups(compilation: Compilation): void {
   builder.inside.for('process.user').setgroups({ gids }, { why, tolerate });
 }
 
-/** crun's annotation, which podman's `--group-add keep-groups` sets. */
 const KEEP_GROUPS = /^(1|true|yes)$/i;
 
 /**
