@@ -149,12 +149,14 @@ function hostsRoot(inside: LaneBuilder): Slot<'fd'> {
 function moveRoot(compilation: Compilation, inside: LaneBuilder): void {
   const change = (target: string, flags: number, why: string) =>
     inside.mount({ source: 'none', target, type: 'none', flags, data: '' }, { why, tolerate: ['EINVAL', 'ENOENT'] });
+  // What is unmounted is unmounted at the peers of what it was mounted on, too.
+  const covers = has(compilation, 'user') || sharesMounts(compilation);
   for (const target of ['/proc', '/sys']) {
-    change(target, MS_REC | MS_SLAVE, 'the host keeps its own');
-    if (has(compilation, 'user')) {
+    if (covers) {
+      change(target, MS_REC | MS_SLAVE, 'nothing goes out of it');
       inside.mount(
         { source: 'tmpfs', target, type: 'tmpfs', flags: MS_RDONLY, data: '' },
-        { why: 'covered: a user namespace may not unmount it', tolerate: ['ENOENT'] },
+        { why: 'covered, where it may not be unmounted', tolerate: ['ENOENT'] },
       );
     } else {
       inside.umount2({ target, flags: MNT_DETACH }, { why: 'not needed any more', tolerate: ['EINVAL', 'ENOENT'] });
