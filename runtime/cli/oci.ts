@@ -56,6 +56,14 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: 'Let the processes of a paused container go on',
     load: async (context) => (await import('./oci/resume.js')).resumeCommand(context),
   },
+  update: {
+    description: 'Change the limits of a container',
+    load: async (context) => (await import('./oci/update.js')).updateCommand(context),
+  },
+  events: {
+    description: 'Tell what a container uses, and when it runs out of memory',
+    load: async (context) => (await import('./oci/events.js')).eventsCommand(context),
+  },
   list: {
     description: 'List containers',
     load: async (context) => (await import('./oci/list.js')).listCommand(context),

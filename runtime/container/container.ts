@@ -8,8 +8,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { native } from '../kernel/addon.js';
 import {
   type CgroupPlace,
+  type CgroupStats,
+  cgroupStats,
   freezeCgroup,
   isFrozen,
+  oomEvents,
   processesOf,
   signalCgroup,
   startThaw,
@@ -21,7 +24,15 @@ import { OwnedFd } from '../kernel/fd.js';
 import { stateRoot } from '../kernel/places.js';
 import { bootId, isAlive, killProcess, openProcess, type ProcessIdentity } from '../kernel/process-identity.js';
 import { SIGKILL } from '../kernel/signals.js';
-import { type Config, type ContainerId, containerId, OCI_VERSION, type OciState, type Status } from '../oci/index.js';
+import {
+  type Config,
+  type ContainerId,
+  containerId,
+  OCI_VERSION,
+  type OciState,
+  type Resources,
+  type Status,
+} from '../oci/index.js';
 import { openGate, type PlanRun } from '../plan/index.js';
 import { answerCall } from './calls.js';
 import { destroy } from './destroy.js';
@@ -32,6 +43,7 @@ import { journaledProcesses } from './journal.js';
 import { type CreateOptions, firstState, type Launched, launch } from './launch.js';
 import { type PrepareOptions, prepare } from './prepare.js';
 import { GATE_SOCKET, StateDirectory, type StoredState } from './state-directory.js';
+import { type RdtChange, updateLimits } from './update.js';
 import { parseUserIn } from './users.js';
 
 export class Container {
@@ -267,6 +279,25 @@ export class Container {
   /** The pids of all its processes, in the pid namespace of this process. */
   processes(): number[] {
     return processesOf(this.#cgroup('counted'));
+  }
+
+  /** What it has used until now, in the shape that `runc events` prints. */
+  stats(): CgroupStats {
+    return cgroupStats(this.#cgroup('counted'));
+  }
+
+  /** One item each time that processes of it were killed for want of memory, until it ends: see `oomEvents`. */
+  oomEvents(stop?: AbortSignal): AsyncGenerator<void, void, void> {
+    return oomEvents(this.#cgroup('watched'), stop);
+  }
+
+  /** Changes its limits; what is not named stays. @throws TareError `state` when it has ended, and as `updateLimits` */
+  async update(change: Resources, rdt?: RdtChange): Promise<void> {
+    using _lock = await this.#directory.lock();
+    const status = this.#status(this.#directory.read());
+    if (status === 'stopped' || status === 'creating')
+      throw new TareError('state', `container not running: ${this.id} is ${status}`);
+    updateLimits(this.#directory, this.#cgroup('limited'), change, rdt);
   }
 
   /** Where its cgroups are. @throws TareError `unsupported` when it has none: a user without a delegated cgroup */
