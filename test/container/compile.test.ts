@@ -278,21 +278,15 @@ describe('what a bundle asks and cannot have', () => {
 
   it.each<[string, () => unknown, string]>([
     [
-      'no mount namespace',
-      change((c) => Object.assign(c.linux ?? {}, { namespaces: [{ type: 'pid' }] })),
-      'has no mount namespace',
-    ],
-    [
-      'joining a mount namespace',
-      change((c) => Object.assign(c.linux ?? {}, { namespaces: [{ type: 'mount', path: '/proc/1/ns/mnt' }] })),
-      'joins a mount namespace',
-    ],
-    [
-      'joining a pid namespace',
+      'no mount namespace, and a user namespace',
       change((c) =>
-        Object.assign(c.linux ?? {}, { namespaces: [{ type: 'mount' }, { type: 'pid', path: '/proc/1/ns/pid' }] }),
+        Object.assign(c.linux ?? {}, {
+          namespaces: [{ type: 'user' }],
+          uidMappings: [{ containerID: 0, hostID: 1000, size: 1 }],
+          gidMappings: [{ containerID: 0, hostID: 1000, size: 1 }],
+        }),
       ),
-      'joins a pid namespace',
+      'has a user namespace and no mount namespace',
     ],
     [
       'tmpcopyup',

@@ -24,7 +24,15 @@ import { type Compilation, creates } from './compilation.js';
 import { becomeFirstUser } from './first-user.js';
 import { writeIdMaps } from './id-maps.js';
 import { oomScoreOf } from './limits.js';
-import { changesUserInBridge, cloneFlags, join, joinNamespace, named, openNamespace } from './namespaces.js';
+import {
+  changesUserInBridge,
+  cloneFlags,
+  join,
+  joinNamespace,
+  type NamedNamespace,
+  named,
+  openNamespace,
+} from './namespaces.js';
 import { hasTimeOffsets, setTimeOffsets } from './time-offsets.js';
 
 /** Returns the slot of the pid of *inside*, in *outside*. */
@@ -77,9 +85,8 @@ function changeUser(compilation: Compilation, self: Self, proc: Slot<'fd'> | und
   const { bridge } = compilation.builder;
   // Opened first: in another mount namespace, or as another user, these paths may mean nothing or be out of reach.
   const opened = named(compilation).map((namespace) => ({ namespace, fd: openNamespace(bridge, namespace) }));
-  const isLater = ({ type }: { type: (typeof opened)[number]['namespace']['type'] }) =>
-    joined?.ofJoinedUser.has(type) ?? false;
   const user = opened.find(({ namespace }) => namespace.type === 'user');
+  const isLater = ({ type }: NamedNamespace) => user !== undefined && (joined?.ofJoinedUser.has(type) ?? false);
   const others = opened.filter((one) => one !== user);
   for (const { namespace, fd } of others) if (!isLater(namespace)) join(bridge, namespace, fd);
 
