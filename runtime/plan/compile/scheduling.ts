@@ -5,6 +5,7 @@
  */
 import { TareError } from '../../kernel/error.js';
 import {
+  type CpuLimits,
   type IoPriorityClass,
   type MemoryPolicyFlag,
   type MemoryPolicyMode,
@@ -86,16 +87,22 @@ function setScheduler({ builder, config, process }: Compilation): void {
     throw refusal('process.scheduler.policy', 'asks for SCHED_ISO, which no Linux has implemented');
   }
   const flags = (scheduler.flags ?? []).reduce((mask, flag) => mask | SCHEDULER_FLAG_BITS[flag], 0);
-  // sched_setattr(2): EPERM where the process may not run on all processors of its root domain.
-  const limited = policy === 'SCHED_DEADLINE' && config.linux?.resources?.cpu?.cpus;
   builder.inside
     .for('process.scheduler')
     .sched_setattr(
       { policy: POLICIES[policy], flags, nice, priority, runtime, deadline, period },
-      limited
-        ? `${policy}; this process scheduler can't be used together with AllowedCPUs (linux.resources.cpu.cpus), unless they are all`
-        : `${policy}: when, and for how long, it gets a processor`,
+      `${policy}: when, and for how long, it gets a processor${conflict(policy, config.linux?.resources?.cpu)}`,
     );
+}
+
+/** What EPERM means where the cgroup limits what the policy needs: sched_setattr(2); sched-rt-group.rst. */
+function conflict(policy: SchedulerPolicy, limits: CpuLimits = {}): string {
+  if (policy === 'SCHED_DEADLINE' && limits.cpus)
+    return "; this process scheduler can't be used together with AllowedCPUs (linux.resources.cpu.cpus), unless they are all";
+  const realTime = policy === 'SCHED_FIFO' || policy === 'SCHED_RR';
+  if (realTime && Object.keys(limits).length > 0 && !limits.realtimeRuntime)
+    return '; in a cpu cgroup of version 1 it needs linux.resources.cpu.realtimeRuntime';
+  return '';
 }
 
 /** IOPRIO_CLASS_* of <linux/ioprio.h>; they lie above the 13 bits of the priority. */
