@@ -6,7 +6,7 @@ import { statSync } from 'node:fs';
 import type { CgroupPlan } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
 import { type Features, probeFeatures } from '../kernel/features.js';
-import { type Bundle, refuseChangesOfHost } from '../oci/index.js';
+import { type Bundle, refuseChangesOfHost, refuseUnsupported } from '../oci/index.js';
 import { type Caller, type Compiled, type CompileInput, compileCreate, type JoinedNamespaces } from '../plan/index.js';
 import { thisCaller } from './caller.js';
 import { cgroupOf } from './cgroup.js';
@@ -36,6 +36,7 @@ export interface Prepared extends Compiled {
 /** @throws TareError for everything about the bundle that can be known before anything is made */
 export function prepare(options: PrepareOptions): Prepared {
   const { id } = options;
+  refuseUnsupported(options.bundle.config);
   const features = options.features ?? probeFeatures();
   const caller = options.caller ?? thisCaller();
   checkRootfs(options.bundle);

@@ -21,6 +21,7 @@ export type {
 } from './linux.js';
 export { MEMORY_POLICY_FLAGS, MEMORY_POLICY_MODES, NAMESPACE_TYPES, PROPAGATIONS } from './linux.js';
 export { parseNumberList } from './number-list.js';
+export { refuseChangesOfHost, refuseUnsupported, supports } from './possible.js';
 export type {
   Capabilities,
   CpuAffinity,
@@ -50,14 +51,12 @@ export { sysctlPath } from './rules/sysctl.js';
 export type { Fault } from './schema.js';
 export type { Seccomp } from './seccomp.js';
 export { OCI_VERSION, type OciState, type Status } from './state.js';
-export { supports } from './supports.js';
 export {
   type Bundle,
   checkConfig,
   loadBundle,
   parseConfig,
   parseDocument,
-  refuseChangesOfHost,
   validConfig,
   validProcess,
   validResources,

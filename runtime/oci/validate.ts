@@ -8,16 +8,14 @@ import { TareError } from '../kernel/error.js';
 import { parseExactJson } from '../kernel/exact-json.js';
 import { OPEN_UNTRUSTED, readRegular } from '../kernel/read-regular.js';
 import { type Config, configSchema } from './config.js';
-import type { Linux, NamespaceType } from './linux.js';
+import type { Linux } from './linux.js';
 import { type Process, processSchema } from './process.js';
 import { type Resources, resourcesSchema } from './resources.js';
-import { changesOfHost } from './rules/host.js';
 import { rulesBetweenFields } from './rules/index.js';
 import { idsNotMapped } from './rules/mappings.js';
 import { processFaults } from './rules/process.js';
 import { resourcesFaults } from './rules/resources.js';
 import type { Fault } from './schema.js';
-import { unsupported } from './unsupported.js';
 
 /** A bundle: a folder with config.json and, usually, the root file system. */
 export interface Bundle {
@@ -56,19 +54,9 @@ export function parseDocument(json: string, file: string): unknown {
 
 /** As `parseConfig`, for a value that is there already. */
 export function validConfig(value: unknown, file = 'config.json'): Config {
-  const { config, faults, refused } = checkConfig(value);
+  const { config, faults } = checkConfig(value);
   throwFirst('config', faults, file);
-  throwFirst('unsupported', refused, file);
-  refuseChangesOfHost(config, undefined, file);
   return config;
-}
-
-/**
- * Refuses what would change the host, now that it is known which paths of namespaces lead to the runtime's own.
- * @throws TareError `config`
- */
-export function refuseChangesOfHost(config: Config, own?: ReadonlySet<NamespaceType>, file = 'config.json'): void {
-  throwFirst('config', changesOfHost(config, own), file);
 }
 
 /**
@@ -96,23 +84,24 @@ export function validResources(value: unknown, file = 'resources.json'): Resourc
   return resources;
 }
 
-function throwFirst(code: 'config' | 'unsupported', [first, ...others]: readonly Fault[], file: string): void {
+/** One sentence for all faults: the first of them, and how many more there are. @throws TareError if there is any */
+export function throwFirst(code: 'config' | 'unsupported', [first, ...others]: readonly Fault[], file: string): void {
   if (first === undefined) return;
   const more = others.length === 0 ? '' : ` (and ${others.length} more ${others.length === 1 ? 'fault' : 'faults'})`;
   throw new TareError(code, `${file}: ${first.path || 'the document'} ${first.message}${more}`, { path: first.path });
 }
 
-/** All faults by the specification, and all things asked for that this version cannot do. The config is to be used only when both are empty. */
-export function checkConfig(value: unknown): { config: Config; faults: Fault[]; refused: Fault[] } {
+/** All faults by the specification. The config is to be used only when there are none. */
+export function checkConfig(value: unknown): { config: Config; faults: Fault[] } {
   const faults: Fault[] = [];
   const config = configSchema.read(value, '', faults);
   // Of what is no document at all there is nothing more to say.
-  if (faults[0]?.path === '') return { config, faults, refused: [] };
+  if (faults[0]?.path === '') return { config, faults };
   // A document of another version may differ in every other field: its version is the one thing to say.
   const version = faults.some((fault) => fault.path === 'ociVersion') ? [] : versionFault(config.ociVersion);
-  if (version.length > 0) return { config, faults: version, refused: [] };
-  if (faults.length > 0) return { config, faults, refused: [] };
-  return { config, faults: rulesBetweenFields(config), refused: unsupported(config) };
+  if (version.length > 0) return { config, faults: version };
+  if (faults.length > 0) return { config, faults };
+  return { config, faults: rulesBetweenFields(config) };
 }
 
 /**

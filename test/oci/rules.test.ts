@@ -1,6 +1,6 @@
 /** The rules between fields: for each a config that breaks it, told by its path, and one beside it that does not. */
 import { describe, expect, it } from 'vitest';
-import { checkConfig, parseNumberList, validConfig, validProcess, validResources } from '../../runtime/oci/index.js';
+import { checkConfig, parseNumberList, validProcess, validResources } from '../../runtime/oci/index.js';
 import { type Json, minimal, withField } from './minimal.js';
 
 function faultsOf(config: Json): Json {
@@ -337,46 +337,6 @@ describe('clock offsets', () => {
       'linux.timeOffsets': expect.stringContaining('joined'),
     });
   });
-});
-
-describe('what would change the host', () => {
-  const refusal = (config: Json): string => {
-    try {
-      validConfig(config);
-      return '';
-    } catch (error) {
-      return (error as Error).message;
-    }
-  };
-
-  it.each<[field: string, value: unknown, namespace: string, why: string]>([
-    ['hostname', 'box', 'uts', 'hostname needs a uts namespace'],
-    ['domainname', 'lan', 'uts', 'domainname needs a uts namespace'],
-    ['linux.sysctl', { 'net.ipv4.ip_forward': '1' }, 'network', 'linux.sysctl["net.ipv4.ip_forward"] needs a network'],
-    ['linux.sysctl', { 'kernel.sem': '1' }, 'ipc', 'linux.sysctl["kernel.sem"] needs a ipc'],
-    ['linux.sysctl', { 'fs/mqueue/msg_max': '1' }, 'ipc', 'linux.sysctl["fs/mqueue/msg_max"] needs a ipc'],
-    ['linux.sysctl', { 'kernel.domainname': 'lan' }, 'uts', 'linux.sysctl["kernel.domainname"] needs a uts'],
-    ['linux.sysctl', { 'user.max_user_namespaces': '1' }, 'user', 'needs a user namespace'],
-  ])('%s = %j needs a namespace: %s', (field, value, namespace, why) => {
-    const config = withField(field, value);
-    const linux = { ...(config.linux as Json), namespaces: [{ type: 'mount' }] };
-    expect(faultsOf({ ...config, linux })).toEqual({});
-    expect(refusal({ ...config, linux })).toContain(why);
-    const maps = namespace === 'user' ? { uidMappings: [map(0, 0, 1)], gidMappings: [map(0, 0, 1)] } : {};
-    expect(
-      refusal({ ...config, linux: { ...linux, ...maps, namespaces: [{ type: 'mount' }, { type: namespace }] } }),
-    ).toBe('');
-  });
-
-  it.each(['kernel.hostname', 'kernel.panic', 'kernel.msgfoo', 'vm.swappiness', 'kernel.shm', 'net', 'fs.mqueue'])(
-    'is the parameter %s, in whatever namespace',
-    (name) => {
-      const linux = { namespaces: namespaces('network', 'ipc'), sysctl: { [name]: '1' } };
-      expect(refusal({ ...minimal(), linux })).toMatch(
-        /linux\.sysctl\[".*"\] is (a setting of the whole machine|what hostname says)/,
-      );
-    },
-  );
 });
 
 describe('a document of its own', () => {

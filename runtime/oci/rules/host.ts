@@ -9,7 +9,7 @@ import { faultIf, hasNamespace, type Rule } from './rule.js';
 import { confinedBy, sysctlPath } from './sysctl.js';
 
 /** @param own kinds of namespaces whose path leads to the runtime's own: to have them is to have none */
-export function changesOfHost(config: Config, own: ReadonlySet<NamespaceType> = new Set()): Fault[] {
+export function changesOfHost(config: Config, own: ReadonlySet<NamespaceType>): Fault[] {
   const namespaces = config.linux?.namespaces?.filter(({ type, path }) => !(path && own.has(type)));
   const apart = { ...config, linux: { ...config.linux, namespaces } };
   return [...ofNames(apart), ...ofNetDevices(apart), ...ofSysctls(apart)];
