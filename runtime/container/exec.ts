@@ -6,7 +6,7 @@
 import { readlinkSync } from 'node:fs';
 import { native } from '../kernel/addon.js';
 import { cgroupsToJoin, entranceOf, subCgroup } from '../kernel/cgroup/index.js';
-import { O_CLOEXEC } from '../kernel/constants/open.js';
+import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
 import { TareError } from '../kernel/error.js';
 import { closeAll, type OwnedFd } from '../kernel/fd.js';
 import { type Features, probeFeatures } from '../kernel/features.js';
@@ -192,14 +192,9 @@ function givenOf(plan: Plan, container: OwnedFd, init: ProcessIdentity): Given {
   const owned: number[] = [];
   try {
     for (const name of plan.given) {
-      const type = NAMESPACE_TYPES.find((one) => execNamespace(one) === name);
-      const fd = type
-        ? native.open(`/proc/${init.pid}/ns/${LINKS[type]}`, O_CLOEXEC)
-        : name === EXEC.container
-          ? container.fd
-          : (preservedNumber(name) as number);
-      if (type) owned.push(fd);
-      fds[name] = fd;
+      const opened = openOf(name, init.pid);
+      if (opened !== undefined) owned.push(opened);
+      fds[name] = opened ?? (name === EXEC.container ? container.fd : (preservedNumber(name) as number));
     }
     if (!isAlive(init)) throw stopped();
     return { fds, owned };
@@ -207,6 +202,13 @@ function givenOf(plan: Plan, container: OwnedFd, init: ProcessIdentity): Given {
     closeAll(owned);
     throw error;
   }
+}
+
+/** What is reached by the first process's files in /proc. */
+function openOf(name: string, pid: number): number | undefined {
+  if (name === EXEC.root) return native.open(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  const type = NAMESPACE_TYPES.find((one) => execNamespace(one) === name);
+  return type && native.open(`/proc/${pid}/ns/${LINKS[type]}`, O_CLOEXEC);
 }
 
 interface Container {

@@ -4,7 +4,8 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { until } from '../stage/stage.js';
 import {
@@ -48,6 +49,23 @@ const withoutProc = (config: Mutable) => {
 const expectSame = (one: Running, other: Running, types: readonly Type[]) =>
   expect(types.map((type) => [type, one.ns(type)])).toEqual(types.map((type) => [type, other.ns(type)]));
 
+/** What a further process in it writes. */
+async function execIn({ container, folder, pid }: Running, script: string): Promise<string> {
+  const file = join(folder, 'exec');
+  const output = openSync(file, 'w');
+  const input = openSync('/dev/null', 'r');
+  try {
+    const process = { args: ['sh', '-c', `exec 2>&1; ${script}`], cwd: '/', user: { uid: 0, gid: 0 } };
+    const further = await container.exec({ process, stdio: [input, output, output] });
+    expect(status(pid, 'NSpid')).toBeDefined();
+    await further.wait();
+    return readFileSync(file, 'utf8');
+  } finally {
+    closeSync(input);
+    closeSync(output);
+  }
+}
+
 /** The rest are its own: neither the host's nor the other's. */
 const expectOwn = (one: Running, other: Running, types: readonly Type[]) => {
   for (const type of types) expect([ofHost(type), other.ns(type)], type).not.toContain(one.ns(type));
@@ -79,6 +97,9 @@ describe('a namespace joined by path', () => {
     await using second = await runBundle(joining(first, types));
     expectSame(second, first, types);
     expectOwn(second, first, ['mount']);
+    expect(
+      (await execIn(second, 'for n in net pid time mnt; do readlink /proc/self/ns/$n; done')).trim().split('\n'),
+    ).toEqual((['network', 'pid', 'time', 'mount'] as const).map((type) => second.ns(type)));
     // Its proc is that of the pid namespace that it joined.
     expect(readFileSync(`/proc/${second.pid}/root/proc/1/comm`, 'utf8').trim()).toBe('sleep');
     expect(status(second.pid, 'NSpid')?.split(/\s+/)).toHaveLength(2);
@@ -138,6 +159,9 @@ describe('a user namespace joined by path', () => {
       TYPES.filter((type) => !types.includes(type)),
     );
     expect(status(second.pid, 'Uid')?.split(/\s+/)[0]).toBe('200000');
+    expect(
+      (await execIn(second, 'for n in user net pid mnt; do readlink /proc/self/ns/$n; done; id -u')).trim().split('\n'),
+    ).toEqual([...(['user', 'network', 'pid', 'mount'] as const).map((type) => second.ns(type)), '0']);
     expect(readFileSync(`/proc/${second.pid}/oom_score_adj`, 'utf8').trim()).toBe('77');
   });
 
@@ -237,7 +261,7 @@ describe('a path that leads to no namespace of its kind', () => {
       setNamespace(config, 'uts', '/proc/self/ns/uts');
       config.hostname = 'mine';
     });
-    await expect(renamed).rejects.toThrow('would change the name of the host');
+    await expect(renamed).rejects.toThrow(/would change the host/);
   });
 });
 
@@ -254,6 +278,7 @@ describe('the mount namespace', () => {
       const here = new RegExp(` ${one.folder}/rootfs/`);
       expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toMatch(here);
       expect(readlinkSync(`/proc/${one.pid}/root`)).toBe(`${one.folder}/state/.roots/${one.container.id}`);
+      expect(await execIn(one, 'readlink /proc/self/ns/pid; ls -d /bin')).toMatch(/^pid:\[\d+\]\n\/bin\n/);
     }
     expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(`.roots/bundle-${process.pid}-`);
   });

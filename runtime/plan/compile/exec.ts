@@ -42,6 +42,8 @@ export interface ExecInput extends Pick<CompileInput, OfContainer> {
 export const EXEC = {
   /** Given: a pidfd of the container's first process; without `Features.setnsByPidfd` its namespaces, by `execNamespace`. */
   container: 'container',
+  /** Given where the container has no mount namespace of its own: its root. */
+  root: 'root of the container',
   console: CONSOLE,
   seccompListener: SECCOMP_LISTENER,
 } as const;
@@ -60,12 +62,17 @@ export function compileExec(input: ExecInput): Compiled {
   const compilation: ExecCompilation = { ...input, cgroup: null, config, builder, warnings: [] };
   const { outside, inside } = builder;
   const places = givePlaces(compilation);
+  const root = input.namespaces.includes('mount') ? undefined : builder.given(EXEC.root);
   const preserved = Array.from({ length: input.preserveFds ?? 0 }, (_, i) => builder.given(preservedFd(i)));
 
   outside.setpgid('signals of the caller’s terminal reach the process once: by the caller, not by stage as well');
   const cacheClass = joinClass(compilation, outside);
   const proc = openHostProc(compilation);
   const pid = cloneIntoContainer(compilation, places);
+  if (root) {
+    inside.fchdir({ fd: root }, 'the root of the container, which no mount namespace leads to');
+    inside.chroot({ path: '.' }, 'entered, as the container has done');
+  }
   if (!input.supervised) {
     inside.prctl(
       { option: PR_SET_PDEATHSIG, arg2: 0, arg3: 0, arg4: 0, arg5: 0 },

@@ -83,11 +83,6 @@ export function checkNamespaces(compilation: Compilation): void {
       'has a user namespace and no mount namespace: nothing could be mounted, as the mounts belong to the host',
     );
   }
-  for (const field of ['hostname', 'domainname'] as const) {
-    if (config[field] && !has(compilation, 'uts')) {
-      throw unsupported(field, 'would change the name of the host, whose uts namespace the container has');
-    }
-  }
 }
 
 /** Inside: joins the namespaces that are named by a path, but for what the bridge has joined already. */
