@@ -127,6 +127,8 @@ function typescript() {
     'web-lab/server',
     'web-lab/protocol.ts',
     'test/bench',
+    'test/conformance',
+    'test/harness',
     'scripts/build.mjs',
   ];
   return {

@@ -36,6 +36,8 @@ export interface RunOptions {
   readonly fds?: readonly number[];
   /** Becomes this user first. */
   readonly uid?: number;
+  /** Killed after so long: 30 s unless told. */
+  readonly timeoutMs?: number;
 }
 
 /** A command that has been started. */
@@ -104,8 +106,11 @@ export class Bench {
     return this.start(argv, options).ended;
   }
 
-  /** Ends with an error when the command has not ended after 30 s. */
-  start(argv: readonly string[], { stdin = '', env, cwd, fds = [], uid }: RunOptions = {}): Running {
+  /** Its end is an error when that takes too long. */
+  start(
+    argv: readonly string[],
+    { stdin = '', env, cwd, fds = [], uid, timeoutMs = TIMEOUT_MS }: RunOptions = {},
+  ): Running {
     const files = join(this.world.folder, 'tmp', `o${this.next()}`);
     if (typeof stdin === 'string') writeFileSync(`${files}.in`, stdin);
     const opened = [openSync(`${files}.out`, 'w', 0o666), openSync(`${files}.err`, 'w', 0o666)];
@@ -124,8 +129,8 @@ export class Bench {
       const timer = setTimeout(() => {
         child.kill('SIGKILL');
         const { stdout, stderr } = wrote();
-        failed(new Error(`no end after ${TIMEOUT_MS / 1000} s: ${argv.join(' ')}; it wrote: ${stdout}${stderr}`));
-      }, TIMEOUT_MS);
+        failed(new Error(`no end after ${timeoutMs / 1000} s: ${argv.join(' ')}; it wrote: ${stdout}${stderr}`));
+      }, timeoutMs);
       child.on('error', failed);
       child.on('exit', (code, signal) => {
         clearTimeout(timer);

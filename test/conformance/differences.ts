@@ -90,12 +90,6 @@ export const DIFFERENCES: readonly Difference[] = [
     reason: 'runc does not look at the version',
   },
   {
-    test: 'resources > a device that is not allowed cannot be made either',
-    runtime: 'runc',
-    failure: /made/,
-    reason: 'runc adds a rule that everybody may make any device, which nobody can then open',
-  },
-  {
     test: 'namespaces > a user namespace is joined by its path',
     runtime: 'runc',
     failure: /no uid mappings found/,

@@ -1,29 +1,20 @@
 /**
- * `node dist/test/conformance/main.js RUNTIME [FILTER]`: the suite without a test runner, for machines that have none. Writes one
- * JSON line a case; ends with 1 when a case failed.
+ * Where there is no test runner, as in a virtual machine: `node main.js own RUNTIME [FILTER]` runs this suite, and
+ * `node main.js validation SUITE RUNTIME NAME...` programs of the OCI runtime-tools. One line of JSON for each result.
  */
-import { Bench, chosenRuntime } from './bench.js';
-import { judge } from './judge.js';
-import { SUITES } from './suites.js';
+import { chosenRuntime } from './bench.js';
+import { runSuite } from './own.js';
+import { validate } from './validation/run.js';
 
-export async function main([path, filter = '']: readonly string[]): Promise<boolean> {
-  const bench = await Bench.open(chosenRuntime(path), 'conformance');
-  let good = true;
-  try {
-    for (const suite of SUITES) {
-      for (const test of suite.cases) {
-        const name = `${suite.name} > ${test.name}`;
-        if (!name.includes(filter)) continue;
-        const verdict = await judge(bench, suite, test);
-        const why = verdict.as === 'failed' ? verdict.error.message : 'reason' in verdict ? verdict.reason : '';
-        good &&= verdict.as !== 'failed';
-        process.stdout.write(`${JSON.stringify({ test: name, stands: test.stands, as: verdict.as, why })}\n`);
-      }
-    }
-  } finally {
-    await bench.close();
-  }
-  return good;
+const line = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value)}\n`);
+
+const [what, ...words] = process.argv.slice(2);
+if (what === 'own') {
+  await runSuite(chosenRuntime(words[0]), words[1] ?? '', 2, line);
+} else if (what === 'validation') {
+  const [suite = '', runtime, ...names] = words;
+  for (const name of names) line(await validate(suite, chosenRuntime(runtime), name));
+} else {
+  process.stderr.write('usage: main.js own RUNTIME [FILTER] | validation SUITE RUNTIME NAME...\n');
+  process.exitCode = 2;
 }
-
-process.exitCode = (await main(process.argv.slice(2))) ? 0 : 1;

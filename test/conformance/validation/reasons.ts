@@ -1,0 +1,36 @@
+/** What is known of the validation programs: those that say nothing about a runtime, and why some cannot be passed, by anybody or by Tare. */
+
+/** A runtime of /bin/false passes these too: they are run and shown, and not counted. */
+export const VACUOUS: readonly string[] = [
+  'linux_ns_path_type',
+  'prestart_fail',
+  'process_capabilities_fail',
+  'process_rlimits_fail',
+];
+
+/** Programs that no runtime can pass, and why. They are not run. */
+export const BROKEN: Readonly<Record<string, string>> = {
+  process_rlimits: 'the checker is a Go program, and Go raises its own soft limit of open files when it starts',
+};
+
+const NO_CONTROLLER = 'this machine has not mounted the controller (version 1 of cgroups)';
+const NO_WEIGHT = 'this kernel has no blkio.leaf_weight';
+const NO_KMEM = 'this kernel has no limit of kernel memory (since Linux 6.1 nobody has)';
+
+/** Why Tare does not pass a program on a machine of this kind. */
+export const REASONS: Readonly<Record<string, string>> = {
+  linux_cgroups_blkio: NO_WEIGHT,
+  linux_cgroups_relative_blkio: NO_WEIGHT,
+  linux_cgroups_hugetlb: NO_CONTROLLER,
+  linux_cgroups_relative_hugetlb: NO_CONTROLLER,
+  linux_cgroups_network: NO_CONTROLLER,
+  linux_cgroups_relative_network: NO_CONTROLLER,
+  linux_cgroups_memory: NO_KMEM,
+  linux_cgroups_relative_memory: NO_KMEM,
+  linux_mount_label: 'this kernel has no SELinux',
+  linux_process_apparmor_profile: 'this kernel has no AppArmor',
+  process_capabilities: 'it wants every capability, and the bounding set of this machine lacks CAP_SYS_RESOURCE',
+  misc_props: 'it starts a program that is not in the root, and wants create and start to succeed',
+  pidfile: 'it kills a program that has ended, and wants that to succeed: by the specification it is an error',
+  start: 'it wants start without a program to succeed: by the specification it is an error',
+};
