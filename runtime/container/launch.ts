@@ -124,9 +124,11 @@ export async function launch(
       native.close(child.pidfd);
       options.onProcess?.(child.lane, child.pid);
       const identity = identityOf(child.pid);
+      // A bridge goes with stage, whatever happens; and it may be heard of after the child that it had.
+      if (child.lane !== 'inside') return;
       if (identity) journal(directory, { undo: 'process', process: identity });
-      if (child.lane === 'inside') init = identity;
-      if (child.lane === 'inside') born.resolve();
+      init = identity;
+      born.resolve();
     },
   });
   options.onProcess?.('outside', run.pid);

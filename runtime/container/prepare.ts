@@ -41,9 +41,9 @@ export function prepare(options: PrepareOptions): Prepared {
   const caller = options.caller ?? thisCaller();
   checkRootfs(options.bundle);
   const bundle = withHome(options.bundle);
-  checkRights(bundle, features, caller);
-  checkIdHelpers(bundle.config, caller);
   const joined = options.joined ?? examineNamespaces(bundle.config);
+  checkRights(bundle, features, caller, joined);
+  checkIdHelpers(bundle.config, caller);
   refuseChangesOfHost(bundle.config, joined.own);
   const warnings: string[] = [];
   const cgroup = cgroupOf(bundle, id, features, caller, warnings, options.rootless);
@@ -79,9 +79,10 @@ function checkRootfs({ rootfs }: Bundle): void {
     throw new TareError('config', `the root file system ${rootfs} is not a directory`, { path: 'root.path' });
 }
 
-function checkRights({ config }: Bundle, features: Features, caller: Caller): void {
-  const ownUsers = config.linux?.namespaces?.some((n) => n.type === 'user') ?? false;
-  if (ownUsers && !features.userNamespaces) {
+function checkRights({ config }: Bundle, features: Features, caller: Caller, { own }: JoinedNamespaces): void {
+  const users = config.linux?.namespaces?.find((n) => n.type === 'user');
+  const ownUsers = users !== undefined && !(users.path && own.has('user'));
+  if (ownUsers && !users.path && !features.userNamespaces) {
     throw new TareError('permission', 'this machine lets nobody make a user namespace, which the container asks for');
   }
   if (caller.uid === 0 || ownUsers) return;
