@@ -11,11 +11,14 @@ import {
   type Architecture,
   AUDIT_ARCH,
   compileSeccomp,
+  type Decision,
+  decide,
   defaultProfile,
   describeReturn,
   disassemble,
   interpret,
   type SeccompProfile,
+  type SyscallRule,
   syscallTable,
 } from '../kernel/seccomp/index.js';
 import { checkConfig } from '../oci/index.js';
@@ -62,12 +65,42 @@ function explain(name: string, syscall: string, args: readonly string[], arch: A
   if (nr === undefined || nr > 0xffffffff)
     throw new TareError('usage', `${arch} has no system call ${JSON.stringify(syscall)}`);
   if (args.length > 6) throw new TareError('usage', 'a system call has at most six arguments');
-  const { program } = compileSeccomp(readProfile(name), { native: arch === 'arm64' ? 'arm64' : native() });
+  const profile = readProfile(name);
+  const options = { native: arch === 'arm64' ? 'arm64' : native() } as const;
+  const { program } = compileSeccomp(profile, options);
   const listing = disassemble(program);
   const path: string[] = [];
   const data = { nr, arch: AUDIT_ARCH[arch], args: args.map(argument) };
   const answer = interpret(program, data, (position) => path.push(listing[position] ?? ''));
-  return [`${syscall}(${args.join(', ')}): ${describeReturn(answer)}`, ...path.map((line) => `  ${line}`)];
+  return [
+    `${syscall}(${args.join(', ')}): ${describeReturn(answer)}`,
+    `decided by ${decider(profile, decide(profile, data, options))}`,
+    ...path.map((line) => `  ${line}`),
+  ];
+}
+
+function decider(profile: SeccompProfile, { by, rule = 0 }: Decision): string {
+  switch (by) {
+    case 'architecture':
+      return 'architectures: calls made in this way are none that it lists';
+    case 'newer':
+      return 'no rule: the call is newer than all that it names, which programs take for a kernel without it';
+    case 'default':
+      return `defaultAction, ${profile.defaultAction}: no rule of another action holds`;
+    case 'rule':
+      return `syscalls[${rule}]${ruleText(profile.syscalls?.[rule])}`;
+  }
+}
+
+function ruleText(rule: SyscallRule | undefined): string {
+  if (rule === undefined) return '';
+  const [first = '', ...more] = rule.names;
+  const names = more.length === 0 ? first : `${first} and ${more.length} more`;
+  const conditions = (rule.args ?? []).map(({ index, op, value, valueTwo }) => {
+    const masked = op === 'SCMP_CMP_MASKED_EQ' ? `, ${valueTwo ?? 0}` : '';
+    return `${op.replace('SCMP_CMP_', '')}(argument ${index}, ${value}${masked})`;
+  });
+  return `, ${rule.action} of ${names}${conditions.length > 0 ? ` where ${conditions.join(', ')}` : ''}`;
 }
 
 function argument(text: string): bigint {

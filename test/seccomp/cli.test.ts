@@ -54,11 +54,48 @@ test('explain: the answer and the way to it, from a profile or a config.json', a
   for (const path of [file('profile.json', PROFILE), file('config.json', { linux: { seccomp: PROFILE } })]) {
     printed.text = '';
     const text = await seccomp('explain', path, 'mkdir', '0', '0x1ff', '--arch', 'x86_64');
-    expect(text).toMatch(/^mkdir\(0, 0x1ff\): errno EACCES\n/);
+    expect(text).toMatch(
+      /^mkdir\(0, 0x1ff\): errno EACCES\ndecided by syscalls\[0\], SCMP_ACT_ERRNO of mkdir where EQ\(argument 1, 511\)\n/,
+    );
     expect(text).toMatch(/ret 0x0005000d +; errno EACCES\n$/);
   }
   printed.text = '';
   expect(await seccomp('explain', 'default', '323', '--arch', 'x86_64')).toMatch(/^323\(\): errno EPERM\n/); // userfaultfd
+});
+
+test.each<[string, string[], string]>([
+  [
+    'another argument',
+    ['mkdir', '0', '1'],
+    'allow\ndecided by defaultAction, SCMP_ACT_ALLOW: no rule of another action holds',
+  ],
+  ['a call that is in no rule', ['read'], 'allow\ndecided by defaultAction'],
+  ['x32, which is not listed', ['read', '--arch', 'x32'], 'kill the process\ndecided by architectures'],
+])('explain: %s', async (_, args, says) => {
+  expect(await seccomp('explain', file('profile.json', PROFILE), ...args)).toContain(says);
+});
+
+test('explain: a call that the profile cannot have known', async () => {
+  const profile = file('strict.json', {
+    defaultAction: 'SCMP_ACT_KILL',
+    syscalls: [
+      { names: ['read', 'write', 'openat2'], action: 'SCMP_ACT_ALLOW' },
+      {
+        names: ['ioctl'],
+        action: 'SCMP_ACT_ALLOW',
+        args: [{ index: 1, op: 'SCMP_CMP_MASKED_EQ', value: 255, valueTwo: 1 }],
+      },
+    ],
+  });
+  expect(await seccomp('explain', profile, 'mseal')).toContain('errno ENOSYS\ndecided by no rule: the call is newer');
+  printed.text = '';
+  expect(await seccomp('explain', profile, 'write')).toContain(
+    'decided by syscalls[0], SCMP_ACT_ALLOW of read and 2 more\n',
+  );
+  printed.text = '';
+  expect(await seccomp('explain', profile, 'ioctl', '0', '257')).toContain(
+    'decided by syscalls[1], SCMP_ACT_ALLOW of ioctl where MASKED_EQ(argument 1, 255, 1)\n',
+  );
 });
 
 test.each<[string, unknown, string[], RegExp]>([

@@ -1,13 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { TareError } from '../../runtime/kernel/error.js';
+import { returnValue } from '../../runtime/kernel/seccomp/actions.js';
 import {
   AUDIT_ARCH,
   checkProgram,
   compileSeccomp,
+  decide,
   decodeProgram,
   interpret,
   RET,
+  type SeccompData,
   type SeccompProfile,
   syscallTable,
 } from '../../runtime/kernel/seccomp/index.js';
@@ -15,6 +18,16 @@ import { anyAction, calls, evaluate, profiles } from './oracle.js';
 
 const native = { native: 'x86_64' } as const;
 const nr = (name: string) => syscallTable('x86_64').get(name) as number;
+
+/** What a profile says by the rule that is said to decide. */
+function answerOf(profile: SeccompProfile, data: SeccompData): number {
+  const { by, rule = 0 } = decide(profile, data, native);
+  if (by === 'architecture') return RET.KILL_PROCESS;
+  if (by === 'newer') return RET.ERRNO + 38;
+  const decides = by === 'rule' ? profile.syscalls?.[rule] : undefined;
+  if (decides) return returnValue(decides.action, decides.errnoRet, '', '');
+  return returnValue(profile.defaultAction, profile.defaultErrnoRet, '', '');
+}
 
 /** What the filter of a profile answers to a call of x86_64. */
 function answer(profile: SeccompProfile, name: string | number, ...args: bigint[]): number {
@@ -33,7 +46,10 @@ describe('the compiled filter says what the profile says', () => {
           const { program } = compileSeccomp(profile, native);
           const code = decodeProgram(program);
           checkProgram(code);
-          for (const data of list) expect([data, interpret(code, data)]).toEqual([data, evaluate(profile, data)]);
+          for (const data of list) {
+            expect([data, interpret(code, data)]).toEqual([data, evaluate(profile, data)]);
+            expect([data, answerOf(profile, data)]).toEqual([data, evaluate(profile, data)]);
+          }
         },
       ),
       { numRuns: 300 },

@@ -2,6 +2,7 @@
  * What a filter can answer (SECCOMP_RET_* of <linux/seccomp.h>), by the names that the OCI runtime specification has for it.
  * The upper 16 bits say what happens, the lower 16 are data: an errno, or a number for a tracer.
  */
+import { errnoName } from '../errno.js';
 import { TareError } from '../error.js';
 
 export const RET = {
@@ -69,7 +70,7 @@ export function describeReturn(value: number): string {
     case RET.TRAP:
       return 'send SIGSYS';
     case RET.ERRNO:
-      return `errno ${ERRNO_NAMES.get(data) ?? data}`;
+      return data === 0 ? 'errno 0 (success without doing anything)' : errnoName(data).replace(/^(?!errno)/, 'errno ');
     case RET.USER_NOTIF:
       return 'ask the listener';
     case RET.TRACE:
@@ -82,15 +83,3 @@ export function describeReturn(value: number): string {
       return `unknown value 0x${value.toString(16)}: kill the process`;
   }
 }
-
-const ERRNO_NAMES = new Map([
-  [0, '0 (success without doing anything)'],
-  [1, 'EPERM'],
-  [2, 'ENOENT'],
-  [5, 'EIO'],
-  [13, 'EACCES'],
-  [22, 'EINVAL'],
-  [38, 'ENOSYS'],
-  [95, 'EOPNOTSUPP'],
-  [97, 'EAFNOSUPPORT'],
-]);

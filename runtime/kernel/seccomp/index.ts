@@ -15,6 +15,7 @@ export { decodeProgram, type Instruction } from './bpf.js';
 export { type CompiledFilter, compileSeccomp } from './compile.js';
 export { type DefaultProfileOptions, defaultFilter, defaultProfile } from './default-profile.js';
 export { disassemble } from './disassemble.js';
+export { type Decision, decide } from './explain.js';
 export { checkProgram, interpret, type SeccompData } from './interpret.js';
 export {
   FLAG_NAMES,

@@ -57,6 +57,8 @@ export interface Rule {
   readonly conditions: readonly Condition[];
   /** What the filter returns. */
   readonly returns: number;
+  /** Which of the profile's `syscalls` it comes from, from 0. */
+  readonly source: number;
 }
 
 export interface Policy {
@@ -173,9 +175,9 @@ function resolveArchitecture(
   const table = syscallTable(architecture);
   const byNumber = new Map<number, readonly Rule[]>();
   let newest: number | null = null;
-  for (const { names, returns, alternatives } of rules) {
+  for (const [source, { names, returns, alternatives }] of rules.entries()) {
     // One list for all names, copied only where a call has rules already.
-    const list = alternatives.map((conditions): Rule => ({ conditions, returns }));
+    const list = alternatives.map((conditions): Rule => ({ conditions, returns, source }));
     const always = alternatives.some((conditions) => conditions.length === 0);
     for (const name of names) {
       const number = table.get(name);
