@@ -36,7 +36,8 @@ import {
 import { openGate, type PlanRun } from '../plan/index.js';
 import { answerCall } from './calls.js';
 import { destroy } from './destroy.js';
-import { type Exec, type ExecOptions, execIn, rootOf } from './exec.js';
+import { type Exec, type ExecOptions, execIn } from './exec.js';
+import { rootOf } from './exec-place.js';
 import { type ExitStatus, exitStatus } from './exit-status.js';
 import { runLateHooks } from './hooks.js';
 import { journaledProcesses } from './journal.js';
@@ -143,8 +144,8 @@ export class Container {
     return {
       ociVersion: OCI_VERSION,
       id: this.id,
-      status,
       ...(status !== 'creating' && status !== 'stopped' && stored.init && { pid: stored.init.pid }),
+      status,
       bundle: stored.bundle,
       ...(stored.rootfs && { rootfs: stored.rootfs }),
       created: stored.created,
@@ -226,12 +227,15 @@ export class Container {
     if (signal === SIGKILL) startThaw(cgroup);
   }
 
-  /** Sends a signal to every process of it, also when its first one has ended. @throws TareError `state` when none is left */
+  /** Sends a signal to every process of it, also when its first one has ended; nothing when none is left. */
   async killAll(signal: number): Promise<void> {
     const { cgroup, init } = this.#directory.read();
-    if ((await signalCgroup(cgroup, signal)) > 0) return;
-    if (!isAlive(init)) throw notRunning(this.id);
-    this.kill(signal);
+    if ((await signalCgroup(cgroup, signal)) === 0 && isAlive(init)) this.kill(signal);
+  }
+
+  /** Whether its processes end with its first one, because they have a pid namespace that is its own. */
+  get endsWithItsFirst(): boolean {
+    return this.config.linux?.namespaces?.some(({ type, path }) => type === 'pid' && !path) ?? false;
   }
 
   /** Its configuration, as it was carried out. */

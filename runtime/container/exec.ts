@@ -1,22 +1,18 @@
 /**
- * A further process in a container: what is to be known of the container is found out here, by its first process and its state
- * directory; the plan is compiled, and run until the program runs. What it starts is in the container's cgroup and pid namespace, so it
- * goes with the container.
+ * A further process in a container: the plan is compiled from what is known of the container, by its state directory and its first
+ * process, and run until the program runs. What it starts is in the container's cgroup and pid namespace, so it goes with the container.
  */
-import { readlinkSync } from 'node:fs';
 import { native } from '../kernel/addon.js';
-import { cgroupsToJoin, entranceOf, subCgroup } from '../kernel/cgroup/index.js';
-import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
 import { TareError } from '../kernel/error.js';
-import { closeAll, type OwnedFd } from '../kernel/fd.js';
+import { closeAll } from '../kernel/fd.js';
 import { type Features, probeFeatures } from '../kernel/features.js';
-import { isAlive, openProcess, type ProcessIdentity } from '../kernel/process-identity.js';
-import { type Config, NAMESPACE_TYPES, type NamespaceType, OCI_VERSION, type Process } from '../oci/index.js';
+import { openProcess } from '../kernel/process-identity.js';
+import { type Config, NAMESPACE_TYPES, OCI_VERSION, type Process } from '../oci/index.js';
 import {
   type Caller,
   compileExec,
   EXEC,
-  execNamespace,
+  type Lane,
   type Plan,
   type PlanRun,
   preservedNumber,
@@ -25,6 +21,7 @@ import {
 } from '../plan/index.js';
 import { Promised } from '../plan/promised.js';
 import { thisCaller } from './caller.js';
+import { differingNamespaces, entranceInto, openPlaces, rootOf, stopped } from './exec-place.js';
 import { completedProcess } from './exec-process.js';
 import { type ExitStatus, exitStatus } from './exit-status.js';
 import { compileFilter } from './filter.js';
@@ -49,6 +46,7 @@ export interface ExecOptions {
   readonly caller?: Caller;
   readonly driver?: Pick<RunOptions, 'beforeStep' | 'afterStep' | 'trace'>;
   readonly onPlan?: (plan: Plan) => void;
+  readonly onProcess?: (lane: Lane, pid: number) => void;
   /** Called for each thing that is asked for and done in part. */
   readonly onWarning?: (sentence: string) => void;
 }
@@ -89,173 +87,105 @@ export class Exec {
  * @throws TareError `command-not-found`, `command-not-executable`, `plan`; `state` when the container has ended; `usage` for the cgroup
  */
 export async function execIn(directory: StateDirectory, options: ExecOptions): Promise<Exec> {
+  using prepared = prepareExec(directory, options);
+  return await startExec(prepared, options);
+}
+
+/** A plan, and what it is given. Whoever has it disposes of it. */
+export interface PreparedExec extends Disposable {
+  readonly plan: Plan;
+  readonly given: Readonly<Record<string, number>>;
+  readonly supervised: boolean;
+  readonly stored: StoredState;
+  readonly config: Config;
+}
+
+/** Compiles the plan; nothing has been done yet. */
+export function prepareExec(directory: StateDirectory, options: ExecOptions): PreparedExec {
   const stored = directory.read();
   const config = directory.readConfig();
   const supervised = options.supervisor !== 'caller';
-  using container = stored.init && openProcess(stored.init);
-  if (!stored.init || !container) throw stopped();
-  const namespaces = differingNamespaces(stored.init);
-  const process = withHome(completedProcess(options.process, config), stored);
-  const { plan, warnings } = compileExec({
-    bundle: { path: stored.bundle, config, rootfs: stored.rootfs ?? '/' },
-    id: stored.id,
-    features: options.features ?? probeFeatures(),
-    filter: compileFilter(config.linux?.seccomp),
-    caller: options.caller ?? thisCaller(),
-    noNewKeyring: stored.noNewKeyring,
-    preserveFds: options.preserveFds,
-    joined: { own: new Set(NAMESPACE_TYPES.filter((type) => !namespaces.includes(type))), ofJoinedUser: new Set() },
-    process,
-    namespaces,
-    entrance: entranceInto(stored, stored.init, options),
-    supervised,
-  });
-  for (const warning of warnings) options.onWarning?.(warning);
-  options.onPlan?.(plan);
-  return start(plan, supervised, givenOf(plan, container, stored.init), { stored, config }, options);
-}
-
-/** The words are runc's: engines look for them. */
-function stopped(): TareError {
-  return new TareError('state', 'cannot exec in a stopped container');
-}
-
-/** Where /proc has a namespace of a type. */
-const LINKS: Readonly<Record<NamespaceType, string>> = {
-  mount: 'mnt',
-  pid: 'pid',
-  network: 'net',
-  ipc: 'ipc',
-  uts: 'uts',
-  user: 'user',
-  cgroup: 'cgroup',
-  time: 'time',
-};
-
-/** setns(2) refuses to enter the user namespace that one is in, and what is the same need not be entered. */
-function differingNamespaces(init: ProcessIdentity): NamespaceType[] {
-  const differing = NAMESPACE_TYPES.filter((type) => linkOf(init.pid, type) !== linkOf('self', type));
-  // Its pid could have become another process's while we looked.
-  if (!isAlive(init)) throw stopped();
-  return differing;
-}
-
-function linkOf(pid: number | 'self', type: NamespaceType): string | undefined {
+  const { init } = stored;
+  const container = init && openProcess(init);
+  if (!container) throw stopped();
   try {
-    return readlinkSync(`/proc/${pid}/ns/${LINKS[type]}`);
+    const namespaces = differingNamespaces(init);
+    const { plan, warnings } = compileExec({
+      bundle: { path: stored.bundle, config, rootfs: stored.rootfs ?? '/' },
+      id: stored.id,
+      features: options.features ?? probeFeatures(),
+      filter: compileFilter(config.linux?.seccomp),
+      caller: options.caller ?? thisCaller(),
+      noNewKeyring: stored.noNewKeyring,
+      preserveFds: options.preserveFds,
+      joined: { own: new Set(NAMESPACE_TYPES.filter((type) => !namespaces.includes(type))), ofJoinedUser: new Set() },
+      process: withHome(completedProcess(options.process, config), stored),
+      namespaces,
+      entrance: entranceInto(stored, init, options.cgroup),
+      supervised,
+    });
+    for (const warning of warnings) options.onWarning?.(warning);
+    const places = openPlaces(plan.given, init);
+    // Numbers of this process, which inherited them; they stay open as long as it.
+    const preserved = plan.given.flatMap((name) => {
+      const number = preservedNumber(name);
+      return number === undefined ? [] : [[name, number] as const];
+    });
+    return {
+      plan,
+      given: { [EXEC.container]: container.fd, ...places, ...Object.fromEntries(preserved) },
+      supervised,
+      stored,
+      config,
+      [Symbol.dispose]: () => {
+        container.close();
+        closeAll(Object.values(places));
+      },
+    };
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return undefined; // this kernel has none of this type, or the process has ended
-    const what =
-      'the namespaces of the container cannot be looked at: it belongs to another user, or is not started yet';
-    throw new TareError('permission', `${what} (${code})`, { cause: error });
+    container.close();
+    throw error;
   }
+}
+
+/** Runs it until the program runs. */
+export async function startExec(prepared: PreparedExec, options: Omit<ExecOptions, 'process'>): Promise<Exec> {
+  const { plan, given, supervised } = prepared;
+  const born = new Promised<number>();
+  options.onPlan?.(plan);
+  const run = runPlan(plan, {
+    ...options.driver,
+    stdio: options.stdio,
+    given,
+    onCloned: (child) => {
+      native.close(child.pidfd);
+      options.onProcess?.(child.lane, child.pid);
+      if (child.lane === 'inside') born.resolve(child.pid);
+    },
+    onCall: async (name, fd) => {
+      // Its lane may be heard before the one that cloned it.
+      if (name === EXEC.seccompListener && fd !== undefined) return passListener(prepared, await born.promise, fd);
+      if (fd !== undefined) native.close(fd);
+      throw new TareError('plan', `nothing answers calls of "${name}" here`, { cause: { code: 'ENOSYS' } });
+    },
+  });
+  try {
+    // A program may have ended before we hear that it started.
+    await (supervised ? Promise.race([run.started, run.exited]) : run.exited);
+  } catch (error) {
+    await run.ended;
+    throw error;
+  }
+  return new Exec(run, await born.promise);
 }
 
 /** HOME as the container's /etc/passwd has it, as it sees that file now. */
 function withHome(process: Process, stored: StoredState): Process {
   if (process.env?.some((entry) => entry.startsWith('HOME='))) return process;
-  const home = homeOf(rootOf(stored), process.user.uid);
-  return { ...process, env: [...(process.env ?? []), `HOME=${home}`] };
+  return { ...process, env: [...(process.env ?? []), `HOME=${homeOf(rootOf(stored), process.user.uid)}`] };
 }
 
-/** The container's root as this process can reach it: with its mounts, where it may look there. */
-export function rootOf({ rootfs, init }: Pick<StoredState, 'rootfs' | 'init'>): string {
-  try {
-    if (!init || !isAlive(init)) return rootfs ?? '/nonexistent';
-    readlinkSync(`/proc/${init.pid}/root`);
-    return `/proc/${init.pid}/root`;
-  } catch {
-    // Who may not trace it gets what was below its mounts: that is enough to find a home.
-    return rootfs ?? '/nonexistent';
-  }
-}
-
-function entranceInto({ cgroup }: StoredState, init: ProcessIdentity, options: ExecOptions) {
-  const { cgroup: named = [] } = options;
-  const asked = typeof named === 'string' || named.length > 0;
-  if (cgroup.length === 0) {
-    if (!asked) return null;
-    throw new TareError('unsupported', '--cgroup: the container has no cgroup');
-  }
-  return entranceOf(asked ? subCgroup(cgroup, named) : cgroupsToJoin(cgroup, init.pid));
-}
-
-interface Given {
-  readonly fds: Readonly<Record<string, number>>;
-  /** Ours to close. */
-  readonly owned: readonly number[];
-}
-
-function givenOf(plan: Plan, container: OwnedFd, init: ProcessIdentity): Given {
-  const fds: Record<string, number> = {};
-  const owned: number[] = [];
-  try {
-    for (const name of plan.given) {
-      const opened = openOf(name, init.pid);
-      if (opened !== undefined) owned.push(opened);
-      fds[name] = opened ?? (name === EXEC.container ? container.fd : (preservedNumber(name) as number));
-    }
-    if (!isAlive(init)) throw stopped();
-    return { fds, owned };
-  } catch (error) {
-    closeAll(owned);
-    throw error;
-  }
-}
-
-/** What is reached by the first process's files in /proc. */
-function openOf(name: string, pid: number): number | undefined {
-  if (name === EXEC.root) return native.open(`/proc/${pid}/root`, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  const type = NAMESPACE_TYPES.find((one) => execNamespace(one) === name);
-  return type && native.open(`/proc/${pid}/ns/${LINKS[type]}`, O_CLOEXEC);
-}
-
-interface Container {
-  readonly stored: StoredState;
-  readonly config: Config;
-}
-
-async function start(
-  plan: Plan,
-  supervised: boolean,
-  { fds, owned }: Given,
-  container: Container,
-  options: ExecOptions,
-): Promise<Exec> {
-  const born = new Promised<number>();
-  let run: PlanRun;
-  try {
-    run = runPlan(plan, {
-      ...options.driver,
-      stdio: options.stdio,
-      given: fds,
-      onCloned: (child) => {
-        native.close(child.pidfd);
-        if (child.lane === 'inside') born.resolve(child.pid);
-      },
-      onCall: async (name, fd) => {
-        // Its lane may be heard before the one that cloned it.
-        if (name === EXEC.seccompListener && fd !== undefined) return passListener(container, await born.promise, fd);
-        if (fd !== undefined) native.close(fd);
-        throw new TareError('plan', `nothing answers calls of "${name}" here`, { cause: { code: 'ENOSYS' } });
-      },
-    });
-  } finally {
-    closeAll(owned);
-  }
-  try {
-    if (supervised) await Promise.race([run.started, run.exited]);
-    else await run.exited;
-  } catch (error) {
-    await run.ended;
-    throw error;
-  }
-  // What it said is heard before its end is.
-  return new Exec(run, await born.promise);
-}
-
-function passListener({ stored, config }: Container, pid: number, fd: number): undefined {
+function passListener({ stored, config }: PreparedExec, pid: number, fd: number): undefined {
   try {
     const { id, bundle, annotations, init } = stored;
     const state = {
