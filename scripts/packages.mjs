@@ -33,4 +33,7 @@ export const TEST_PACKAGES = [
   ['cpio', 'reads the initramfs back'],
   ['libcap2-bin', 'gives files capabilities'],
   ['user-mode-linux', 'a kernel with cgroup version 2 alone'],
+  ['docker.io', 'dockerd, an engine that runs Tare'],
+  ['containerd', 'another'],
+  ['podman', 'and another'],
 ];
