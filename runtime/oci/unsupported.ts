@@ -8,9 +8,8 @@ import type { Fault } from './schema.js';
 
 /** One fault for each thing asked for that cannot be had. */
 export function unsupported(config: Config): Fault[] {
-  const { linux, hooks } = config;
+  const { linux } = config;
   const asked: [path: string, value: unknown, what: string][] = [
-    ...Object.entries(hooks ?? {}).map(([name, list]): [string, unknown, string] => [`hooks.${name}`, list, 'hooks']),
     ...(['solaris', 'windows', 'vm', 'zos', 'freebsd'] as const).map((os): [string, unknown, string] => [
       os,
       // A container for Linux may carry the section of another platform: it "MAY be ignored" there, so only its lone presence is a request.
