@@ -7,14 +7,16 @@
 export function parseExactJson(text: string): unknown {
   if (!/\d{16}/.test(text)) return JSON.parse(text);
   const marked = text.replace(STRING_OR_NUMBER, (token) => (isLarge(token) ? `{"${MARK}":"${token}"}` : token));
-  return JSON.parse(marked, (_name, value: unknown) =>
-    typeof value === 'object' && value !== null && MARK in value ? BigInt(String(value[MARK])) : value,
-  );
+  return JSON.parse(marked, (_name, value: unknown) => {
+    const digits = typeof value === 'object' && value !== null && MARK in value ? value[MARK] : undefined;
+    return typeof digits === 'string' && isLarge(digits) ? BigInt(digits) : value;
+  });
 }
 
-/** JSON, with bigints as numbers. */
+/** JSON, with bigints as numbers. A number beyond 2^53 has an exponent, so that it is a number again when it is read. */
 export function exactJson(value: unknown): string {
   if (typeof value === 'bigint') return String(value);
+  if (Number.isInteger(value) && !Number.isSafeInteger(value)) return Number(value).toExponential();
   if (Array.isArray(value)) return `[${value.map((item) => exactJson(item ?? null)).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const entries = Object.entries(value).filter(([, item]) => item !== undefined);

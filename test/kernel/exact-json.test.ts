@@ -15,6 +15,16 @@ describe('a whole number', () => {
     expect(parseExactJson(`{"a": [${text}]}`)).toEqual({ a: [value] });
   });
 
+  it('is not what only looks like how one is marked', () => {
+    const value = {
+      large: 2n ** 64n,
+      a: { 'tare:integer': 'x' },
+      b: { 'tare:integer': '7' },
+      c: { 'tare:integer': null },
+    };
+    expect(parseExactJson(exactJson(value))).toEqual(value);
+  });
+
   it('is looked for outside of strings and names only', () => {
     const value = { '"18446744073709551615': '18446744073709551615', b: '\\"18446744073709551615,' };
     expect(parseExactJson(JSON.stringify(value))).toEqual(value);
@@ -34,6 +44,8 @@ describe('a whole number', () => {
   it('is written again as it was read', () => {
     const text = '{"a":18446744073709551615,"b":[-9223372036854775808,1,null],"c":"18446744073709551615"}';
     expect(exactJson(parseExactJson(text))).toBe(text);
+    const rounded = { a: 2 ** 63, b: -(2 ** 64), c: 2n ** 64n - 1n, d: 2 ** 53 - 1, e: 0.5, f: 1e300 };
+    expect(parseExactJson(exactJson(rounded))).toEqual(rounded);
     expect(exactJson({ a: undefined, b: [undefined], c: { d: true } })).toBe('{"b":[null],"c":{"d":true}}');
   });
 });
