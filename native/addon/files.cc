@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <termios.h>
 #include <unistd.h>
 
 #ifndef MFD_EXEC
@@ -156,6 +157,17 @@ static Napi::Value set_window_size(const Napi::CallbackInfo &info)
     return info.Env().Undefined();
 }
 
+/* What the container writes reaches the reader as it was written: our own terminal, if there is one, makes CR LF of it. */
+static Napi::Value clear_onlcr(const Napi::CallbackInfo &info)
+{
+    int fd = get_int(info, 0);
+    struct termios terminal;
+    if (tcgetattr(fd, &terminal) < 0) throw failure(info.Env(), "tcgetattr", errno, {show_fd(fd)});
+    terminal.c_oflag &= ~static_cast<tcflag_t>(ONLCR);
+    if (tcsetattr(fd, TCSANOW, &terminal) < 0) throw failure(info.Env(), "tcsetattr", errno, {show_fd(fd), "TCSANOW", "ONLCR off"});
+    return info.Env().Undefined();
+}
+
 static Napi::Value get_window_size(const Napi::CallbackInfo &info)
 {
     int fd = get_int(info, 0);
@@ -185,6 +197,7 @@ void register_files(Napi::Env env, Napi::Object exports)
     exports.Set("pipe", Napi::Function::New(env, make_pipe, "pipe"));
     exports.Set("sealedMemfd", Napi::Function::New(env, sealed_memfd, "sealedMemfd"));
     exports.Set("flock", Napi::Function::New(env, lock_file, "flock"));
+    exports.Set("clearOnlcr", Napi::Function::New(env, clear_onlcr, "clearOnlcr"));
     exports.Set("setWindowSize", Napi::Function::New(env, set_window_size, "setWindowSize"));
     exports.Set("getWindowSize", Napi::Function::New(env, get_window_size, "getWindowSize"));
     exports.Set("fsMagic", Napi::Function::New(env, fs_magic, "fsMagic"));

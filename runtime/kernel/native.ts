@@ -45,6 +45,8 @@ export interface Native {
   waitPidfd(pidfd: number): number | null;
   /** flock(2). With LOCK_NB, EWOULDBLOCK throws. */
   flock(fd: number, operation: number): void;
+  /** Takes ONLCR from a terminal's output flags (termios(3)): a line ends with LF alone, as the program wrote it. */
+  clearOnlcr(fd: number): void;
   /** Window size of a terminal: ioctl TIOCSWINSZ / TIOCGWINSZ. */
   setWindowSize(fd: number, columns: number, rows: number): void;
   getWindowSize(fd: number): { columns: number; rows: number };

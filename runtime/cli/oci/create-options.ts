@@ -12,6 +12,7 @@ import { type Bundle, loadBundle } from '../../oci/index.js';
 import { CREATE } from '../../plan/index.js';
 import { sendConsole, sendPidfd } from './console-socket.js';
 import type { OciContext } from './context.js';
+import { debugging } from './debug.js';
 import { warning } from './log.js';
 import { parseRootless } from './rootless.js';
 
@@ -65,6 +66,7 @@ export function creation(context: OciContext, id: string, bundle: Bundle, flags:
     noNewKeyring: !flags.newKeyring,
     rootless: parseRootless(context.globals.rootless),
     onWarning: (sentence) => warning(context.globals, sentence),
+    ...debugging(context),
   };
 }
 

@@ -14,6 +14,7 @@ import { windowSize } from '../terminal-proxy.js';
 import { sendConsole, sendPidfd } from './console-socket.js';
 import type { OciContext } from './context.js';
 import { preserved, writePidFile } from './create-options.js';
+import { debugging } from './debug.js';
 import { warning } from './log.js';
 
 interface ExecFlags {
@@ -73,6 +74,7 @@ async function exec(context: OciContext, id: string, words: readonly string[], f
     cgroup: flags.cgroup,
     ignorePaused: flags.ignorePaused,
     onWarning: (sentence) => warning(context.globals, sentence),
+    ...debugging(context),
   };
   const { detach, pidFile, pidfdSocket } = flags;
   if (detach) {

@@ -1,5 +1,5 @@
 /** `tare-oci list`: the containers of one state root. */
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -8,6 +8,7 @@ import { TareError } from '../../kernel/error.js';
 import { formatTable, print } from '../print.js';
 import type { OciContext } from './context.js';
 import { warning } from './log.js';
+import { asRuncHasIt } from './state.js';
 
 export function listCommand(context: OciContext): Command {
   return new Command('list')
@@ -16,13 +17,12 @@ export function listCommand(context: OciContext): Command {
     .action(({ format, quiet }: { format: string; quiet?: boolean }) => {
       if (format !== 'table' && format !== 'json')
         throw new TareError('usage', `--format is table or json, not "${format}"`);
+      // A root that was named must be there; Tare's own place is made by the first container.
+      if (context.globals.root !== undefined && !existsSync(context.globals.root))
+        throw new TareError('not-found', `there is no folder ${context.globals.root}`, { path: context.globals.root });
       const found = Container.states(context.root, ({ message }) => warning(context.globals, message));
       if (quiet) return print(found.map(({ state }) => `${state.id}\n`).join(''));
-      const states = found.map(({ state }) => ({
-        ...state,
-        pid: state.pid ?? 0,
-        owner: ownerOf(context.root, state.id),
-      }));
+      const states = found.map(({ state }) => ({ ...asRuncHasIt(state), owner: ownerOf(context.root, state.id) }));
       if (format === 'json') return print(`${JSON.stringify(states)}\n`);
       const rows = states.map((s) => [s.id, `${s.pid}`, s.status, s.bundle, s.created ?? '', s.owner]);
       return print(formatTable([['ID', 'PID', 'STATUS', 'BUNDLE', 'CREATED', 'OWNER'], ...rows]));

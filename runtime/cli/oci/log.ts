@@ -9,11 +9,20 @@ import type { Globals } from './context.js';
 
 /** Writes to the log, if there is one. */
 export function log({ log: path, logFormat }: Globals, level: 'error' | 'warning' | 'debug', message: string): void {
-  if (!path) return;
-  const entry = { level, msg: message, time: new Date().toISOString() };
-  const line =
-    logFormat === 'json' ? JSON.stringify(entry) : `time="${entry.time}" level=${level} msg=${JSON.stringify(message)}`;
-  appendFileSync(path, `${line}\n`);
+  if (path) appendFileSync(path, entry(logFormat, level, message));
+}
+
+/** Only with `--debug`; where there is no log, on standard error. */
+export function debug(globals: Globals, message: string): void {
+  if (!globals.debug) return;
+  if (globals.log) log(globals, 'debug', message);
+  else process.stderr.write(entry(globals.logFormat, 'debug', message));
+}
+
+function entry(format: Globals['logFormat'], level: string, msg: string): string {
+  const time = new Date().toISOString();
+  if (format === 'json') return `${JSON.stringify({ level, msg, time })}\n`;
+  return `time="${time}" level=${level} msg=${JSON.stringify(msg)}\n`;
 }
 
 /** A sentence that does not end the command: to the log, or where there is none to standard error, which is the container's as well. */
