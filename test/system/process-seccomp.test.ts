@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { inspectProcess, localProc } from '../../runtime/inspect/index.js';
+import { makeBundle } from '../harness/bundle.js';
 import { listenStream } from '../harness/stream-listener.js';
+import { inWorld } from '../harness/world.js';
 import { type Mutable, runBundle } from './bundle.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tare-agent-'));
@@ -53,4 +55,24 @@ describe('a container whose filter asks an agent', () => {
     const started = runBundle((config) => asking(config, join(folder, 'nobody'), true));
     await expect(started).rejects.toThrow('failed to connect with seccomp agent');
   });
+});
+
+describe('tare-oci --debug', () => {
+  it.each([
+    [undefined, 4],
+    [[], 0],
+    [['SECCOMP_FILTER_FLAG_TSYNC'], 0],
+    [['SECCOMP_FILTER_FLAG_LOG', 'SECCOMP_FILTER_FLAG_SPEC_ALLOW'], 6],
+  ])('tells the flags of the filter: %j', (flags, number) =>
+    inWorld('debug', async (world) => {
+      const seccomp = { defaultAction: 'SCMP_ACT_ALLOW', ...(flags && { flags }) };
+      const { path } = makeBundle(world, 'grep Seccomp: /proc/self/status', { linux: { seccomp } });
+      const ran = await world.run(['tare-oci', '--debug', 'run', '-b', path, 'debug']);
+      expect(ran).toMatchObject({ status: 0, stdout: 'Seccomp:\t2\n' });
+      expect(ran.stderr).toContain(` level=debug msg="seccomp filter flags: ${number}"\n`);
+      expect(ran.stderr).toMatch(/ level=debug msg="inside: pivot_root\(/);
+      const quiet = await world.run(['tare-oci', 'run', '-b', path, 'debug']);
+      expect(quiet.stderr).toBe('');
+    }),
+  );
 });
