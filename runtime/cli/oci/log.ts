@@ -4,6 +4,7 @@
  */
 import { appendFileSync } from 'node:fs';
 import { TareError } from '../../kernel/error.js';
+import { printNow } from '../print.js';
 import { warn } from '../report-error.js';
 import type { Globals } from './context.js';
 
@@ -16,7 +17,7 @@ export function log({ log: path, logFormat }: Globals, level: 'error' | 'warning
 export function debug(globals: Globals, message: string): void {
   if (!globals.debug) return;
   if (globals.log) log(globals, 'debug', message);
-  else process.stderr.write(entry(globals.logFormat, 'debug', message));
+  else printNow(2, entry(globals.logFormat, 'debug', message));
 }
 
 function entry(format: Globals['logFormat'], level: string, msg: string): string {
@@ -49,7 +50,7 @@ function wordsFor(error: TareError): string | undefined {
   switch (error.code) {
     case 'command-not-found':
       return program.includes('/')
-        ? `exec: "${program}": stat ${program}: no such file or directory`
+        ? `exec ${program}: no such file or directory`
         : `exec: "${program}": executable file not found in $PATH`;
     case 'command-not-executable':
       return error.syscall?.errno === 'ENOEXEC'
