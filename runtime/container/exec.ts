@@ -169,6 +169,7 @@ export async function startExec(prepared: PreparedExec, options: Omit<ExecOption
       throw new TareError('plan', `nothing answers calls of "${name}" here`, { cause: { code: 'ENOSYS' } });
     },
   });
+  options.onProcess?.('outside', run.pid);
   try {
     // A program may have ended before we hear that it started.
     await (supervised ? Promise.race([run.started, run.exited]) : run.exited);
