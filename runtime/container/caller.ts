@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { native } from '../kernel/addon.js';
 import { capabilityMask, parseCapabilityMask } from '../kernel/capabilities.js';
+import { inFirstUserNamespace } from '../kernel/user-namespace.js';
 import type { Caller } from '../plan/index.js';
 
 /** This process. */
@@ -15,8 +16,7 @@ export function thisCaller(): Caller {
     uid: process.geteuid?.() ?? 0,
     gid: process.getegid?.() ?? 0,
     capabilities: mask('CapPrm') & mask('CapBnd'),
-    // user_namespaces(7): only the first maps all ids, each to itself.
-    nested: !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'utf8')),
+    nested: !inFirstUserNamespace(),
     setgroupsDenied: readFileSync('/proc/self/setgroups', 'utf8').trim() === 'deny',
     allCapabilities: (1n << (last + 1n)) - 1n,
     hardLimit: (resource) => (mayRaiseLimits ? undefined : native.getrlimit(resource).hard),

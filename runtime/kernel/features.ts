@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { release } from 'node:os';
 import { native } from './addon.js';
 import { type CgroupHost, detectCgroups, realCgroupFiles } from './cgroup/index.js';
+import { inFirstUserNamespace } from './user-namespace.js';
 
 export type FeatureName = keyof typeof FEATURES;
 
@@ -186,8 +187,7 @@ function thisKernel(): KernelAnswers {
     release: release(),
     cgroups: detectCgroups(),
     isRoot: process.geteuid?.() === 0,
-    // user_namespaces(7): only the first maps all ids, each to itself.
-    ownsMachine: /^\s*0\s+0\s+4294967295\s*$/.test(realCgroupFiles.read('/proc/self/uid_map') ?? ''),
+    ownsMachine: inFirstUserNamespace(),
     hasSyscall: (number) => native.hasSyscall(number),
     seccompActionAvailable: (value) => native.seccompActionAvailable(value),
     landlockAbi: () => native.landlockAbi(),

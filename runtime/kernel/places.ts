@@ -8,6 +8,7 @@ import { homedir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TareError } from './error.js';
+import { inFirstUserNamespace } from './user-namespace.js';
 
 /** The folder of Tare's package.json; the same from the sources and from dist/. */
 export function packageRoot(): string {
@@ -41,8 +42,13 @@ export function dataRoot(env: NodeJS.ProcessEnv = process.env): string {
  */
 export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
   if (env.TARE_STATE) return env.TARE_STATE;
-  if (process.geteuid?.() === 0) return '/run/tare';
+  if (process.geteuid?.() === 0 && !(env.XDG_RUNTIME_DIR && isSomebodysRoot(env))) return '/run/tare';
   return join(env.XDG_RUNTIME_DIR || ownFolder(env.TMPDIR || '/tmp'), 'tare');
+}
+
+/** Root in a user namespace that a user made for themself, as podman does: what /run holds is not theirs. runc decides in the same way. */
+function isSomebodysRoot({ USER }: NodeJS.ProcessEnv): boolean {
+  return USER !== 'root' && !inFirstUserNamespace();
 }
 
 /** Anybody can guess the name and be faster, so it is made at once, and used only if nobody else can enter it. */

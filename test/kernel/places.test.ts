@@ -6,6 +6,9 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { dataRoot, packageRoot, stateRoot } from '../../runtime/kernel/places.js';
 import { withFolder } from './support.js';
 
+const namespace = vi.hoisted(() => ({ first: true }));
+vi.mock('../../runtime/kernel/user-namespace.js', () => ({ inFirstUserNamespace: () => namespace.first }));
+
 const asUser = (uid: number) => vi.spyOn(process, 'geteuid').mockReturnValue(uid);
 afterEach(() => vi.restoreAllMocks());
 
@@ -41,6 +44,15 @@ describe('places', () => {
       symlinkSync('..', join(elsewhere, `tare-${userInfo().uid}`));
       expect(() => stateRoot({ TMPDIR: elsewhere })).toThrow(expect.objectContaining({ code: 'permission' }));
     }));
+
+  it('gives root in a user namespace of a user’s the folder of that user', () => {
+    asUser(0);
+    namespace.first = false;
+    expect(stateRoot({ XDG_RUNTIME_DIR: '/r', USER: 'somebody' })).toBe('/r/tare');
+    expect([stateRoot({ XDG_RUNTIME_DIR: '/r', USER: 'root' }), stateRoot({})]).toEqual(['/run/tare', '/run/tare']);
+    namespace.first = true;
+    expect(stateRoot({ XDG_RUNTIME_DIR: '/r', USER: 'somebody' })).toBe('/run/tare');
+  });
 
   it('obeys TARE_ROOT and TARE_STATE, root or not', () => {
     expect([dataRoot({ TARE_ROOT: '/a' }), stateRoot({ TARE_STATE: '/b' })]).toEqual(['/a', '/b']);
