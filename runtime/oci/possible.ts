@@ -1,6 +1,6 @@
 /**
- * Between a valid config.json and a container: what asks for something that this version of Tare cannot do, and what would
- * change the host instead of the container. Checked before anything is made.
+ * Between a valid config.json and a container: what Tare makes no container of, and what would change the host
+ * instead of the container. Checked before anything is made.
  */
 import type { Config } from './config.js';
 import type { NamespaceType } from './linux.js';
@@ -19,9 +19,4 @@ export function refuseUnsupported(config: Config): void {
  */
 export function refuseChangesOfHost(config: Config, own: ReadonlySet<NamespaceType>): void {
   throwFirst('config', changesOfHost(config, own), 'config.json');
-}
-
-/** Whether a config may ask for this, on some kernel. */
-export function supports(asked: Omit<Config, 'ociVersion'>): boolean {
-  return unsupported({ ociVersion: '', ...asked }).length === 0;
 }

@@ -32,7 +32,7 @@ const CASES: readonly [name: string, json: string | null, args: string[], senten
     'a section for another platform',
     config({ linux: undefined, zos: { namespaces: [{ type: 'pid' }] } }),
     [],
-    /zos asks for a container for zos, which this version/,
+    /zos asks for a container for zos; Tare makes them for Linux/,
   ],
   [
     'an unknown file system',
