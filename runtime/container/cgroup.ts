@@ -31,9 +31,7 @@ export function cgroupOf(
     limits: { ...resources, devices: deviceRules(config, caller) },
     devicePrograms: deviceProgram,
     owner: caller.uid === 0 ? ownerOf(config) : undefined,
-    // Who names a cgroup may look for it in every hierarchy. Else it is made where something is limited, and in version 2, by
-    // which a container is frozen and killed: each hierarchy more costs its cgroup, a move and a mount.
-    hierarchies: named ? 'all' : 'needed',
+    hierarchies: named || mayMount(config) ? 'all' : 'needed',
   });
   const has = plan.places.length > 0;
   if (named && !has && cgroups.layout !== 'none')
@@ -60,6 +58,16 @@ function defaultPath(id: string, cgroups: CgroupHost, { uid }: Caller): string {
   const parent = process.env.TARE_CGROUP_PARENT;
   if (parent || uid === 0) return `${parent ?? '/tare'}/${id}`;
   return cgroups.hierarchies.some(({ own }) => isWritable(own)) ? `tare-${id}` : `/tare/${id}`;
+}
+
+/**
+ * Who names a cgroup may look for it in every hierarchy. And who may mount, if only in a user namespace of its own, must have one in every
+ * hierarchy of version 1: where it has none, its cgroup namespace begins at the host's root, with the files of all others below it.
+ * Else one is made where something is limited, and in version 2, by which a container is frozen and killed: each hierarchy more
+ * costs its cgroup, a move and a mount.
+ */
+function mayMount({ linux, process }: Config): boolean {
+  return !linux?.seccomp || (process?.capabilities?.bounding?.includes('CAP_SYS_ADMIN') ?? false);
 }
 
 /**

@@ -16,7 +16,7 @@ import { watchFile } from './wait.js';
 
 /**
  * One item each time that processes were killed for want of memory; several kills at the same time may be one. Ends when the last process
- * of the cgroup has ended, when the cgroup is removed, or by `stop`.
+ * of the cgroup has ended, when the cgroup is removed, or by `stop`. It listens from the first `next()` on.
  * @throws TareError `unsupported` where the memory controller is not there
  */
 export async function* oomEvents(places: readonly CgroupPlace[], stop?: AbortSignal): AsyncGenerator<void, void, void> {
