@@ -73,7 +73,7 @@ async function validation(suite: string, wanted: (name: string) => boolean, mach
   const results = new Map<string, Result[]>();
   for (const [i, runtime] of runtimes.entries()) {
     for (const [j, name] of names.entries()) {
-      say(`validation ${i * names.length + j + 1}/${runtimes.length * names.length}: ${runtime} ${name}`);
+      say(`the validation programs: ${i * names.length + j + 1}/${runtimes.length * names.length}: ${runtime} ${name}`);
       const result = machine
         ? await machine.validate(suite, machine.runtimes[runtime] as string, name)
         : await validate(suite, chosenRuntime(runtime === 'runc' ? 'runc' : undefined), name);

@@ -10,14 +10,20 @@ import (
 	"strings"
 )
 
-// T numbers the points of one program.
+// T numbers the points of one program. Views of one stream share the number.
 type T struct {
-	last int
+	last *int
+	mark string
 }
 
 // New begins at point 1, on standard output.
 func New() *T {
-	return new(T)
+	return &T{last: new(int)}
+}
+
+// Todo is a view whose points need not pass.
+func (t *T) Todo() *T {
+	return &T{last: t.last, mark: " # TODO"}
 }
 
 // Header writes the version, and the plan if it is known by now.
@@ -30,7 +36,7 @@ func (t *T) Header(planned int) {
 
 // AutoPlan writes the plan afterwards: as many as there were.
 func (t *T) AutoPlan() {
-	fmt.Printf("1..%d\n", t.last)
+	fmt.Printf("1..%d\n", *t.last)
 }
 
 // Ok writes a point that passed or not.
@@ -73,6 +79,6 @@ func (t *T) YAML(value interface{}) error {
 }
 
 func (t *T) point(verdict, about string) {
-	t.last++
-	fmt.Printf("%s %d %s\n", verdict, t.last, strings.ReplaceAll(about, "\n", " "))
+	*t.last++
+	fmt.Printf("%s %d%s %s\n", verdict, *t.last, t.mark, strings.ReplaceAll(about, "\n", " "))
 }
