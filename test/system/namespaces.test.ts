@@ -7,7 +7,8 @@ import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { until } from '../stage/stage.js';
+import { probeFeatures, withoutFeatures } from '../../runtime/kernel/features.js';
+import { hasEnded, until } from '../stage/stage.js';
 import {
   dropNamespace,
   LINKS,
@@ -182,6 +183,24 @@ describe('a user namespace joined by path', () => {
   });
 });
 
+describe('on a kernel without CLONE_INTO_CGROUP and mount_setattr', () => {
+  const poorer = withoutFeatures(probeFeatures(), 'cloneIntoCgroup', 'mountSetattr');
+
+  it.each<[string, Type[]]>([
+    ['a pid namespace', ['pid']],
+    ['a user namespace, with its network', ['user', 'network']],
+  ])('joins %s', async (_, types) => {
+    await using first = await runBundle(withUsers, {}, { features: poorer });
+    await using second = await runBundle(joining(first, types), {}, { rootfsOwner: FIRST, features: poorer });
+    expectSame(second, first, types);
+    const place = (pid: number) =>
+      readFileSync(`/proc/${pid}/cgroup`, 'utf8')
+        .split('\n')
+        .find((line) => line.startsWith('0::'));
+    expect(place(second.pid)).toContain(second.container.id);
+  });
+});
+
 describe('linux.timeOffsets', () => {
   const offsets = { monotonic: { secs: 86_400, nanosecs: 5 }, boottime: { secs: 172_800 } };
   const uptime = (text: string) => Number(text.split(' ')[0]);
@@ -229,12 +248,19 @@ describe('linux.timeOffsets', () => {
     );
   });
 
-  it('that no clock can have are refused, and nothing is left', async () => {
-    const failing = runBundle((config) => {
-      setNamespace(config, 'time');
-      config.linux.timeOffsets = { monotonic: { secs: -(2 ** 40) } };
-    });
+  it('that no clock can have are refused, and no process is left', async () => {
+    const pids: number[] = [];
+    const failing = runBundle(
+      (config) => {
+        setNamespace(config, 'time');
+        config.linux.timeOffsets = { monotonic: { secs: -(2 ** 40) } };
+      },
+      {},
+      { onProcess: (_, pid) => void pids.push(pid) },
+    );
     await expect(failing).rejects.toThrow(/write.*ERANGE.*linux.timeOffsets/);
+    expect(pids).toHaveLength(2);
+    expect(pids.map(hasEnded)).toEqual([true, true]);
   });
 });
 
