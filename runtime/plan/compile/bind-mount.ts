@@ -86,16 +86,18 @@ function attributesOf(options: MountOptions): Attributes[] {
 
 /** A bind mount shows a file system that is there already, so nothing can be said to the file system. */
 function checkOptions({ features, warnings }: Compilation, options: MountOptions, destination: string): void {
-  const [first] = options.data;
+  // mount(2) ignores what is for the file system of a bind mount, and so do other runtimes; a word alone is a mistake of writing.
+  const first = options.data.find((option) => !option.includes('='));
   if (first !== undefined || options.copyUp) {
     throw new TareError(
       'config',
       `config.json: the bind mount at ${destination} has the option "${first ?? 'tmpcopyup'}", which bind mounts do not have`,
     );
   }
-  if (options.superblock.length > 0) {
+  const others = [...options.superblock, ...options.data];
+  if (others.length > 0) {
     warnings.push(
-      `the bind mount at ${destination} has the option ${options.superblock.join(', ')}, which is the file system’s: left out`,
+      `the bind mount at ${destination} has the option ${others.join(', ')}, which is the file system’s: left out`,
     );
   }
   if (!features.mountSetattr && (options.setBelow | options.clearBelow) !== 0) {
