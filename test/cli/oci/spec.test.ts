@@ -1,8 +1,11 @@
 /** `tare-oci spec` and `tare-oci features`, as they are called. */
-import { existsSync, lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { probeFeatures } from '../../../runtime/kernel/features.js';
 import { loadBundle } from '../../../runtime/oci/index.js';
+import { publicCopy } from '../../harness/public-copy.js';
 import { makeRootfs } from '../../harness/rootfs.js';
 import { inWorld, type World } from '../../harness/world.js';
 
@@ -68,15 +71,50 @@ describe('tare-oci spec', () => {
     }),
   );
 
-  it('--rootless maps the one user there is', () =>
-    inWorld('spec-rootless', async (world) => {
+  it('--rootless writes one that runs without root', async (context) => {
+    if (!probeFeatures().userNamespaces) context.skip('this machine lets nobody make a user namespace');
+    using copy = publicCopy();
+    await inWorld('spec-rootless', async (world) => {
       const bundle = bundleIn(world);
-      await world.run(['tare-oci', 'spec', '--rootless', '--bundle', bundle]);
-      const { linux } = loadBundle(bundle).config;
-      expect(linux?.uidMappings).toEqual([{ containerID: 0, hostID: 0, size: 1 }]);
-      expect(linux?.namespaces?.map(({ type }) => type)).toEqual(expect.arrayContaining(['user', 'mount', 'pid']));
-      expect(linux?.namespaces?.map(({ type }) => type)).not.toContain('network');
-    }));
+      makeRootfs(join(bundle, 'rootfs'));
+      const state = join(world.folder, 'own');
+      mkdirSync(state, { mode: 0o700 });
+      chmodSync(world.folder, 0o755);
+      execFileSync('chown', ['-R', '12345:12345', bundle, state]);
+      const as = (...words: string[]) =>
+        world.run(
+          [
+            'setpriv',
+            '--reuid=12345',
+            '--regid=12345',
+            '--clear-groups',
+            process.execPath,
+            `${copy.tare}-oci`,
+            ...words,
+          ],
+          {
+            env: { TARE_STATE: state },
+          },
+        );
+      expect(await as('spec', '--rootless', '--bundle', bundle)).toEqual({
+        status: 0,
+        stdout: '',
+        stderr: '',
+      });
+      const { process: example, ...config } = loadBundle(bundle).config;
+      expect(config.linux?.uidMappings).toEqual([{ containerID: 0, hostID: 12345, size: 1 }]);
+      const args = ['sh', '-c', 'id -u; test -d /sys/class && echo sys'];
+      writeFileSync(
+        join(bundle, 'config.json'),
+        JSON.stringify({ ...config, process: { ...example, terminal: false, args } }),
+      );
+      expect(await as('run', '--bundle', bundle, 'c1')).toEqual({
+        status: 0,
+        stdout: '0\nsys\n',
+        stderr: '',
+      });
+    });
+  });
 });
 
 describe('tare-oci features', () => {
