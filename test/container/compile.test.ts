@@ -317,10 +317,10 @@ describe('what a bundle asks and cannot have', () => {
       'an option that a bind mount does not have',
       change((c) =>
         Object.assign(c, {
-          mounts: [{ destination: '/a', type: 'bind', source: '/', options: ['rbind', 'blabla=1'] }],
+          mounts: [{ destination: '/a', type: 'bind', source: '/', options: ['rbind', 'blabla'] }],
         }),
       ),
-      'the bind mount at /a has the option "blabla=1"',
+      'the bind mount at /a has the option "blabla"',
     ],
     [
       'a null device that is none',
