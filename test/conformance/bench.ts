@@ -126,7 +126,9 @@ export class Bench {
       stderr: readFileSync(`${files}.err`, 'utf8'),
     });
     const ended = new Promise<Ran>((done, failed) => {
+      let late = false;
       const timer = setTimeout(() => {
+        late = true;
         child.kill('SIGKILL');
         const { stdout, stderr } = wrote();
         failed(new Error(`no end after ${timeoutMs / 1000} s: ${argv.join(' ')}; it wrote: ${stdout}${stderr}`));
@@ -134,7 +136,7 @@ export class Bench {
       child.on('error', failed);
       child.on('exit', (code, signal) => {
         clearTimeout(timer);
-        done({ status: code ?? 128 + (signal === 'SIGKILL' ? 9 : 15), ...wrote() });
+        if (!late) done({ status: code ?? 128 + (signal === 'SIGKILL' ? 9 : 15), ...wrote() });
       });
     });
     return { pid: child.pid as number, ended, kill: (signal) => child.kill(signal) };
