@@ -18,9 +18,6 @@ const REAPER = ['bash', '-c', 'echo ready; cat; true'];
 /** How long an engine may take to begin, or to end. */
 const PATIENCE_MS = 30_000;
 
-/** dockerd leaves the network namespace of `--network host` mounted when it ends. */
-const ENGINES_OWN = /^mount .*\/exec\/netns\/default \(nsfs\)$/;
-
 interface Daemon {
   /** Holds its pid, as the world counts. */
   readonly pidFile: string;
@@ -37,9 +34,11 @@ export class Place {
     readonly folder: string,
     readonly rootfs: string,
     private readonly before: Contents,
+    private readonly engines: RegExp | undefined,
   ) {}
 
-  static async open(name: string): Promise<Place> {
+  /** @param engines what an engine leaves behind itself, whatever its runtime is */
+  static async open(name: string, engines?: RegExp): Promise<Place> {
     const world = await makeWorld(name, { keeper: REAPER });
     try {
       const folder = join(world.folder, 'engine');
@@ -53,7 +52,7 @@ export class Place {
         mount -t tmpfs tmpfs /run; mkdir /run/lock; ip link set lo up; tar -C "$1" -cf "$2" .
         for file in subuid subgid; do echo daemon:100000:65536 > /run/$file; mount --bind /run/$file /etc/$file; done`;
       await succeed(world, ['bash', '-c', setUp, 'bash', rootfs, join(folder, 'image.tar')]);
-      return new Place(world, folder, rootfs, world.contents());
+      return new Place(world, folder, rootfs, world.contents(), engines);
     } catch (error) {
       await world.close();
       throw error;
@@ -109,7 +108,7 @@ export class Place {
   async close(): Promise<void> {
     try {
       for (const daemon of this.#daemons.reverse()) await this.#stop(daemon);
-      const left = (await this.world.leaks(this.before)).filter((thing) => !ENGINES_OWN.test(thing));
+      const left = (await this.world.leaks(this.before)).filter((thing) => !this.engines?.test(thing));
       if (left.length > 0) throw new Error(`left behind:\n  ${left.join('\n  ')}`);
     } finally {
       await this.world.close();
