@@ -152,7 +152,9 @@ export const FEATURES = {
   },
   seLinux: {
     since: [2, 6],
-    probe: (kernel) => kernel.exists('/sys/fs/selinux/enforce') || hasModule(kernel, 'selinux'),
+    // Without a policy everything is of the kernel's own label.
+    probe: (kernel) =>
+      kernel.exists('/sys/fs/selinux/enforce') && !/^kernel\b/.test(kernel.read('/proc/self/attr/current') ?? 'kernel'),
     fallback: 'refused where config.json names a label',
   },
   resctrl: {
