@@ -71,6 +71,8 @@ export async function runInForeground(options: Foreground): Promise<number> {
     if (pid !== undefined) onStarted?.(pid);
     const { code } = await container.wait();
     await terminal?.drained();
+    if (code === KILLED && container.oomKills() > 0)
+      warn(program, 'the container was killed by the kernel: it reached its memory limit');
     return code;
   } finally {
     signals.stop();
@@ -78,6 +80,9 @@ export async function runInForeground(options: Foreground): Promise<number> {
     if (container && !keep) await deleteQuietly(container);
   }
 }
+
+/** Exit code of who was killed by SIGKILL. */
+const KILLED = 137;
 
 /** A program that asks for the size of its terminal at once gets that of ours, not 0. */
 function withOurSize(bundle: Foreground['bundle']): Foreground['bundle'] {

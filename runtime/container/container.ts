@@ -13,6 +13,7 @@ import {
   freezeCgroup,
   isFrozen,
   oomEvents,
+  oomKills,
   processesOf,
   signalCgroup,
   startThaw,
@@ -258,7 +259,10 @@ export class Container {
     if (status === 'stopped' || status === 'creating')
       throw new TareError('state', `cannot exec in a ${status} container`);
     if (status === 'paused' && !options.ignorePaused)
-      throw new TareError('state', 'cannot exec in a paused container (use --ignore-paused to override)');
+      throw new TareError(
+        'state',
+        'cannot exec in a paused container: resume it first, or ignore that (--ignore-paused)',
+      );
     return execIn(this.#directory, options);
   }
 
@@ -302,6 +306,11 @@ export class Container {
     if (status === 'stopped' || status === 'creating')
       throw new TareError('state', `container not running: ${this.id} is ${status}`);
     updateLimits(this.#directory, this.#cgroup('limited'), change, rdt);
+  }
+
+  /** How many of its processes the kernel has killed because its memory limit was reached. */
+  oomKills(): number {
+    return oomKills(this.#directory.read().cgroup);
   }
 
   /** Where its cgroups are. @throws TareError `unsupported` when it has none: a user without a delegated cgroup */

@@ -7,7 +7,7 @@ export { DEFAULT_DEVICE_RULES } from './devices.js';
 export { freezeCgroup, isFrozen, startThaw, thawCgroup, type WaitOptions } from './freeze.js';
 export { killCgroup, signalCgroup } from './kill.js';
 export { sharesToWeight, weightToShares } from './limits.js';
-export { oomEvents } from './oom.js';
+export { oomEvents, oomKills } from './oom.js';
 export { checkCgroupPath } from './path.js';
 export { entranceOf, planCgroup } from './plan.js';
 export { processesOf } from './processes.js';

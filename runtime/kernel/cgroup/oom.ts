@@ -42,6 +42,14 @@ export async function* oomEvents(places: readonly CgroupPlace[], stop?: AbortSig
   }
 }
 
+/** How many processes the kernel has killed because the cgroup's memory limit was reached. 0 where it does not count (before Linux 4.13). */
+export function oomKills(places: readonly CgroupPlace[]): number {
+  const counts = places.map(({ version, directory }) =>
+    keyedValue(readIfThere(directory, version === 2 ? 'memory.events' : 'memory.oom_control'), 'oom_kill'),
+  );
+  return Math.max(0, ...counts.map((count) => Number(count ?? 0)));
+}
+
 /** Returns how to ask how often version 2 has killed; version 1 is not asked. */
 function watchKills(
   places: readonly CgroupPlace[],
