@@ -113,7 +113,7 @@ export const FEATURES = {
   mountSetattr: {
     since: [5, 12],
     probe: call(SYS.mount_setattr),
-    fallback: 'mount(2) MS_REMOUNT; recursive attributes, and the propagation of a single mount, are refused',
+    fallback: 'mount(2) of /proc/self/fd/N; idmapped mounts, and recursive options with mounts below, are refused',
   },
   userNamespaces: { since: [3, 8], probe: userNamespaces, fallback: 'refused to who is not root' },
   timeNamespaces: {

@@ -49,6 +49,8 @@ export interface Attempt {
   during?(run: () => Promise<Error | undefined>, place: Place): Promise<Error | undefined>;
   /** A kernel without these: the plan is compiled for it, and the system calls answer ENOSYS. */
   readonly missing?: readonly (keyof typeof SYSTEM_CALLS)[];
+  /** The plan is compiled as if the kernel had not these. */
+  readonly lacking?: readonly FeatureName[];
 }
 
 export interface Outcome {
@@ -79,7 +81,7 @@ export function withoutCalls(names: readonly string[]): { readonly program: Uint
  * lie in the state directory, of which stage has a descriptor.
  */
 export async function attempt(attack: Attempt): Promise<Outcome> {
-  const { image, args, change, options, missing = [] } = attack;
+  const { image, args, change, options, missing = [], lacking = [] } = attack;
   const folder = mkdtempSync(join(tmpdir(), 'tare-attack-'));
   const rootfs = makeRootfs(join(folder, 'rootfs'));
   const place: Place = { rootfs, host: join(folder, 'host'), volume: join(folder, 'volume') };
@@ -96,7 +98,7 @@ export async function attempt(attack: Attempt): Promise<Outcome> {
   const prepared = prepare({
     bundle: { path: folder, rootfs, config: valid },
     id: `attack-${process.pid}-${Date.now()}`,
-    features: withoutFeatures(probeFeatures(), ...missing),
+    features: withoutFeatures(probeFeatures(), ...missing, ...lacking),
   });
   let pid = 0;
   const mounted: string[] = [];

@@ -3,9 +3,10 @@
  * target within the root. A file's target is a file. The users of a new user namespace may not be able to reach the source,
  * nor to map its owners: there the outside makes the copy, and passes it in.
  */
-import { statSync } from 'node:fs';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { TareError } from '../../kernel/error.js';
+import { parseMountInfo } from '../../kernel/mountinfo.js';
 import type { Mount } from '../../oci/index.js';
 import type { LaneBuilder } from '../builder.js';
 import type { Slot } from '../plan.js';
@@ -23,10 +24,11 @@ export function bindMount(
   field: string,
   rootfs: Slot<'fd'>,
   mount: Mount,
-  options: MountOptions,
+  asked: MountOptions,
 ): void {
   const source = sourceOf(compilation, mount);
-  checkOptions(compilation, options, mount.destination);
+  checkOptions(compilation, asked, mount.destination);
+  const options = compilation.features.mountSetattr ? asked : withoutBelow(asked, source, mount.destination);
   const inside = compilation.builder.inside.for(field);
   if (isIdmapped(mount, options) || isMadeOutside(compilation)) {
     const outside = compilation.builder.outside.for(field);
@@ -85,7 +87,7 @@ function attributesOf(options: MountOptions): Attributes[] {
 }
 
 /** A bind mount shows a file system that is there already, so nothing can be said to the file system. */
-function checkOptions({ features, warnings }: Compilation, options: MountOptions, destination: string): void {
+function checkOptions({ warnings }: Compilation, options: MountOptions, destination: string): void {
   // mount(2) ignores what is for the file system of a bind mount, and so do other runtimes; a word alone is a mistake of writing.
   const first = options.data.find((option) => !option.includes('='));
   if (first !== undefined || options.copyUp) {
@@ -100,9 +102,28 @@ function checkOptions({ features, warnings }: Compilation, options: MountOptions
       `the bind mount at ${destination} has the option ${others.join(', ')}, which is the file system’s: left out`,
     );
   }
-  if (!features.mountSetattr && (options.setBelow | options.clearBelow) !== 0) {
-    throw new TareError('unsupported', `${destination}: recursive mount options need mount_setattr (Linux 5.12)`);
+}
+
+/** Without mount_setattr nothing can be said of mounts below at once. Where there are none, what is said of all is said of the mount. */
+function withoutBelow(options: MountOptions, source: string, destination: string): MountOptions {
+  const { setBelow, clearBelow } = options;
+  if ((setBelow | clearBelow) === 0) return options;
+  if (options.bind === 'rbind' && hasMountsBelow(source)) {
+    throw new TareError(
+      'unsupported',
+      `${destination}: recursive options of a source with mounts below it need mount_setattr (Linux 5.12)`,
+    );
   }
+  const set = (options.set & ~clearBelow) | setBelow;
+  const clear = (options.clear & ~setBelow) | clearBelow;
+  return { ...options, set, clear, setBelow: 0, clearBelow: 0 };
+}
+
+function hasMountsBelow(path: string): boolean {
+  const above = `${realpathSync(path).replace(/\/$/, '')}/`;
+  return parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8')).some(({ mountPoint }) =>
+    mountPoint.startsWith(above),
+  );
 }
 
 function sourceOf({ bundle }: Compilation, mount: Mount): string {
