@@ -2,7 +2,7 @@
  * Namespaces of a real container, by the inodes of /proc/PID/ns: new, inherited, joined by path, in every order that a user
  * namespace makes.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -114,13 +114,36 @@ describe('a new user namespace', () => {
     await using second = await runBundle((config) => {
       joining(first, types)(config);
       withUsers(config);
-      // A sysfs shows a network namespace: who has no rights over it may not mount one. The same of mqueue and ipc.
-      config.mounts = config.mounts?.filter(({ type }) => type !== 'sysfs' && type !== 'mqueue' && type !== 'cgroup');
+      config.mounts = config.mounts?.filter(({ type }) => type !== 'cgroup');
     });
     expectSame(second, first, types);
     expectOwn(second, first, ['user', 'mount', 'pid', 'time']);
     expect(status(second.pid, 'Uid')?.split(/\s+/)).toEqual(['200000', '200000', '200000', '200000']);
     expect(status(second.pid, 'CapEff')).toBe('00000000a80425fb');
+    // Its queues are those of the host's namespace, mounted by the bridge; a sysfs of the network there is none for it, but the host's.
+    expect(readFileSync(`/proc/${second.pid}/mountinfo`, 'utf8')).toMatch(/ \/dev\/mqueue [^\n]* - mqueue /);
+  });
+
+  it('together with the pid namespace of the host, whose proc may be shown but not mounted', async () => {
+    const change = (config: Mutable) => {
+      dropNamespace(config, 'pid');
+      withUsers(config);
+      config.linux.sysctl = { 'net.ipv4.ping_group_range': '0 0' };
+    };
+    await expect(runBundle(change)).rejects.toThrow(
+      'mounts[0] is a proc of a namespace (pid) that is not of the container',
+    );
+    await using one = await runBundle((config) => {
+      change(config);
+      config.mounts = config.mounts?.map((mount) =>
+        mount.type === 'proc' ? { destination: '/proc', type: 'bind', source: '/proc', options: ['rbind'] } : mount,
+      );
+      config.linux.maskedPaths = [];
+      config.linux.readonlyPaths = [];
+    });
+    expect(one.ns('pid')).toBe(ofHost('pid'));
+    const range = execFileSync('nsenter', ['-t', String(one.pid), '-n', 'cat', '/proc/sys/net/ipv4/ping_group_range']);
+    expect(range.toString().trim().split(/\s+/)).toEqual(['200000', '200000']);
   });
 
   it('together with a pid namespace of the host’s', async () => {

@@ -33,6 +33,7 @@ import {
   named,
   openNamespace,
 } from './namespaces.js';
+import { makeBefore } from './owned.js';
 import { hasTimeOffsets, setTimeOffsets } from './time-offsets.js';
 
 /** Returns the slot of the pid of *inside*, in *outside*. */
@@ -90,6 +91,7 @@ function changeUser(compilation: Compilation, self: Self, proc: Slot<'fd'> | und
   const others = opened.filter((one) => one !== user);
   for (const { namespace, fd } of others) if (!isLater(namespace)) join(bridge, namespace, fd);
 
+  makeBefore(compilation, bridge);
   if (user) join(bridge, user.namespace, user.fd);
   else makeUserNamespace(compilation, self);
   if (proc) {

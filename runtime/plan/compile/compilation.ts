@@ -7,6 +7,7 @@ import type { CgroupPlan } from '../../kernel/cgroup/index.js';
 import type { Features } from '../../kernel/features.js';
 import type { Bundle, Config, NamespaceType, Process } from '../../oci/index.js';
 import type { PlanBuilder } from '../builder.js';
+import type { Slot } from '../plan.js';
 import type { MovedDevice } from './net-devices.js';
 
 /** Who makes the container, as far as it decides what can be given away. */
@@ -70,6 +71,8 @@ export interface Compilation extends CompileInput {
   /** The program that `inside` becomes, and its rights: the one of config.json, or what `exec` was given. */
   readonly process: Process;
   readonly builder: PlanBuilder;
+  /** Mounts that the bridge has made, as the container could not, by their fields (`mounts[2]`). */
+  readonly premade?: Map<string, Slot<'fd'>>;
   /** Sentences for the caller: something was asked for and is done in part. */
   readonly warnings: string[];
 }

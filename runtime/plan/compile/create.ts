@@ -70,7 +70,14 @@ export const CREATE = {
 export function compileCreate(input: CompileInput): Compiled {
   const builder = new PlanBuilder();
   const { config } = input.bundle;
-  const compilation: Compilation = { ...input, config, process: processOf(input), builder, warnings: [] };
+  const compilation: Compilation = {
+    ...input,
+    config,
+    process: processOf(input),
+    builder,
+    premade: new Map(),
+    warnings: [],
+  };
   const { outside, inside } = builder;
   checkNamespaces(compilation);
   const leaves = input.gate === 'socket';

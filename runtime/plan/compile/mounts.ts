@@ -17,6 +17,7 @@ import { checkCopyUp, copyUp, modeOf } from './copy-up.js';
 import { isIdmapped } from './idmap.js';
 import { newFileSystem } from './new-file-system.js';
 import { type MountOptions, mountOptions } from './options.js';
+import { checkShown } from './owned.js';
 import { remount } from './remount.js';
 import { mayLackSysfs, sysfsOrHosts } from './sysfs.js';
 
@@ -99,6 +100,8 @@ function fileSystemMount(
     });
   }
   checkCopyUp(mount, options, field);
+  const premade = compilation.premade?.get(field);
+  if (!premade) checkShown(compilation, type, field);
   const { destination } = mount;
   const attributes = options.set | options.setBelow;
   const isLate = type === 'tmpfs' && (attributes & MOUNT_ATTR_RDONLY) !== 0;
@@ -109,7 +112,8 @@ function fileSystemMount(
       attributes: isLate ? attributes & ~MOUNT_ATTR_RDONLY : attributes,
       why: `${WHAT[type] ?? `a file system of type ${type}`} for ${destination}`,
     });
-  const made = type === 'sysfs' && mayLackSysfs(compilation) ? sysfsOrHosts(compilation, lane, attributes) : make();
+  const made =
+    type === 'sysfs' && mayLackSysfs(compilation) ? sysfsOrHosts(compilation, lane, attributes) : (premade ?? make());
   const target =
     type === 'proc' || type === 'sysfs'
       ? realDirectory(lane, rootfs, destination)

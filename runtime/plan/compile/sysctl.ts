@@ -6,6 +6,8 @@
 import { sysctlPath } from '../../oci/index.js';
 import {
   O_CLOEXEC,
+  O_DIRECTORY,
+  O_PATH,
   O_WRONLY,
   PROC_SUPER_MAGIC,
   RESOLVE_BENEATH,
@@ -15,12 +17,19 @@ import {
 } from './abi.js';
 import type { Compilation } from './compilation.js';
 import { newFileSystem } from './new-file-system.js';
+import { hasRightsOver } from './owned.js';
 
 export function setSysctls(compilation: Compilation): void {
   const entries = Object.entries(compilation.config.linux?.sysctl ?? {});
   if (entries.length === 0) return;
   const inside = compilation.builder.inside.for('linux.sysctl');
-  const proc = newFileSystem(inside, 'proc', { attributes: 0, why: 'a proc of our own, for writing parameters' });
+  // Who may not mount one writes through the runtime's: the parameters are those of the writer's namespaces, whichever proc it is.
+  const proc = hasRightsOver(compilation, 'pid')
+    ? newFileSystem(inside, 'proc', { attributes: 0, why: 'a proc of our own, for writing parameters' })
+    : inside.openat2(
+        { dir: 'cwd', path: '/proc', flags: O_PATH | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve: 0 },
+        { as: 'proc of the host', why: 'for writing parameters; its pid namespace is not the container’s to mount' },
+      );
   inside.expect_fs({ fd: proc, magic: PROC_SUPER_MAGIC }, 'it surely is proc');
   for (const [name, value] of entries) {
     const path = sysctlPath(name);
@@ -38,5 +47,5 @@ export function setSysctls(compilation: Compilation): void {
     lane.write({ fd, data: Buffer.from(value) }, `${name}: ${value.trim()}`);
     lane.close({ fd }, 'written');
   }
-  inside.close({ fd: proc }, 'it was never attached anywhere');
+  inside.close({ fd: proc }, 'the parameters are set');
 }
