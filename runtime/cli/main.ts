@@ -38,6 +38,21 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./list.js')).listCommand(),
   },
   {
+    name: 'exec',
+    description: 'Run another command in a container',
+    load: async () => (await import('./exec.js')).execCommand(),
+  },
+  {
+    name: 'pause',
+    description: 'Stop all processes of a container where they are',
+    load: async () => (await import('./pause.js')).pauseCommand(),
+  },
+  {
+    name: 'resume',
+    description: 'Let the processes of a paused container go on',
+    load: async () => (await import('./pause.js')).resumeCommand(),
+  },
+  {
     name: 'kill',
     description: 'Send a signal to a container',
     load: async () => (await import('./kill.js')).killCommand(),
@@ -81,6 +96,7 @@ Examples:
   tare run --bundle ./bundle                    an OCI bundle (runc spec, umoci unpack)
   tare plan --bundle ./bundle                   every system call that makes it, and why
   tare step --bundle ./bundle                   the same, one at a time
+  tare exec -it web -- /bin/sh                  a shell in a container that runs
   tare inspect 1234                             how contained process 1234 is
 
 "tare COMMAND --help" says more about a command.`;
