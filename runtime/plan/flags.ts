@@ -9,6 +9,16 @@ import * as magic from '../kernel/constants/magic.js';
 import * as mount from '../kernel/constants/mount.js';
 import * as open from '../kernel/constants/open.js';
 import * as prctl from '../kernel/constants/prctl.js';
+import {
+  IOPRIO_CLASS_SHIFT,
+  IOPRIO_CLASSES,
+  MPOL_FLAGS,
+  MPOL_MODES,
+  PER_LINUX,
+  PER_LINUX32,
+  SCHED_FLAGS,
+  SCHED_POLICIES,
+} from '../kernel/constants/scheduling.js';
 import { NETLINK_ROUTE } from '../kernel/netlink.js';
 import { RLIM_INFINITY, RLIMITS } from '../kernel/rlimits.js';
 import type { StepInputs, StepKind } from './steps.gen.js';
@@ -101,6 +111,19 @@ const fileMode: Show = (value) => {
   return type ? `${type}|${octal(value & 0o7777n)}` : octal(value);
 };
 
+const ioClass = oneOf(IOPRIO_CLASSES);
+const ioPriority: Show = (value) => {
+  const shift = BigInt(IOPRIO_CLASS_SHIFT);
+  return `IOPRIO_PRIO_VALUE(${ioClass(value >> shift)}, ${value & ((1n << shift) - 1n)})`;
+};
+
+const memoryMode = oneOf(MPOL_MODES);
+const memoryFlags = mask(MPOL_FLAGS);
+const memoryPolicy: Show = (value) => {
+  const flags = Object.values(MPOL_FLAGS).reduce((bits, flag) => bits | (value & BigInt(flag)), 0n);
+  return flags === 0n ? memoryMode(value) : `${memoryMode(value & ~flags)}|${memoryFlags(flags)}`;
+};
+
 const SHOW: { readonly [K in StepKind]?: { readonly [I in keyof StepInputs[K]]?: Show } } = {
   openat2: { flags: openFlags, mode: octal, resolve: mask(named(open, 'RESOLVE_')) },
   open_proc: { flags: openFlags },
@@ -133,6 +156,10 @@ const SHOW: { readonly [K in StepKind]?: { readonly [I in keyof StepInputs[K]]?:
   capset: { effective: capabilities, permitted: capabilities, inheritable: capabilities },
   cap_ambient: { raise: capabilities },
   prctl: { option: oneOf(prctlOptions) },
+  sched_setattr: { policy: oneOf(SCHED_POLICIES), flags: mask(SCHED_FLAGS) },
+  ioprio_set: { priority: ioPriority },
+  set_mempolicy: { mode: memoryPolicy },
+  personality: { domain: oneOf({ PER_LINUX, PER_LINUX32 }, hex) },
   prlimit: { resource: oneOf(Object.fromEntries(RLIMITS.map((name, i) => [name, i]))), soft: rlimit, hard: rlimit },
   seccomp: {
     flags: mask({

@@ -83,16 +83,30 @@ function showList(list: readonly string[], options: SymbolOptions): string {
   return `[${shown.map((text) => quote(text, options)).join(', ')}${rest > 0 ? `, ... ${rest} more` : ''}]`;
 }
 
-/** Gids as numbers, a BPF program by its length, and text where it is text: what is written to files of /proc and /sys. */
+/** Gids and sets as numbers, a BPF program by its length, and text where it is text: what is written to files of /proc and /sys. */
 function showBytes(step: Step, bytes: Uint8Array, options: SymbolOptions): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (step.kind === 'setgroups' && bytes.length % 4 === 0) {
     return `[${Array.from({ length: bytes.length / 4 }, (_, i) => buffer.readUInt32LE(4 * i)).join(', ')}]`;
   }
+  if (step.kind === 'sched_setaffinity' || step.kind === 'set_mempolicy') return showSet(bytes);
   if (step.kind === 'seccomp' || step.kind === 'cgroup_device') return `<${bytes.length / 8} instructions>`;
   const text = buffer.toString('latin1');
   if (bytes.length <= 256 && /^[\t\n\x20-\x7e]*$/.test(text)) return quote(text, options);
   return `<${bytes.length} bytes>`;
+}
+
+/** A bit set as `[0-3, 7]`, as strace shows it. */
+function showSet(bytes: Uint8Array): string {
+  const runs: string[] = [];
+  const has = (number: number) => ((bytes[number >> 3] ?? 0) & (1 << (number & 7))) !== 0;
+  for (let number = 0; number < bytes.length * 8; number++) {
+    if (!has(number)) continue;
+    const first = number;
+    while (has(number + 1)) number++;
+    runs.push(first === number ? `${first}` : `${first}-${number}`);
+  }
+  return `[${runs.join(', ')}]`;
 }
 
 /** In double quotes, cleaned. */

@@ -45,8 +45,8 @@ describe('formatStep shows steps as strace would', () => {
       (b) => b.outside.openat2({ dir: 'cwd', path: '.', flags: 0x210000, mode: 0, resolve: 0 }),
     ],
     [
-      'mount("proc", "/proc", "proc", MS_NOSUID|MS_NODEV|MS_NOEXEC|0x2000000, "")',
-      (b) => b.outside.mount({ source: 'proc', target: '/proc', type: 'proc', flags: 0x200000e, data: '' }),
+      'mount("proc", "/proc", "proc", MS_NOSUID|MS_NODEV|MS_NOEXEC|0x4000000, "")',
+      (b) => b.outside.mount({ source: 'proc', target: '/proc', type: 'proc', flags: 0x400000e, data: '' }),
     ],
     [
       'fsconfig(fs, FSCONFIG_SET_STRING, "mode", "755", 0)',
@@ -122,6 +122,21 @@ describe('formatStep shows steps as strace would', () => {
       },
     ],
     [`chdir("${'x'.repeat(64)}"...)`, (b) => b.outside.chdir({ path: 'x'.repeat(70) })],
+    [
+      'sched_setattr(SCHED_DEADLINE, SCHED_FLAG_RESET_ON_FORK, 0, 0, 1, 2, 3)',
+      (b) => b.outside.sched_setattr({ policy: 6, flags: 1, nice: 0, priority: 0, runtime: 1, deadline: 2, period: 3 }),
+    ],
+    ['ioprio_set(IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 4))', (b) => b.outside.ioprio_set({ priority: 0x4004 })],
+    [
+      'sched_setaffinity([0-3, 7, 64])',
+      (b) => b.outside.sched_setaffinity({ mask: Uint8Array.of(0x8f, 0, 0, 0, 0, 0, 0, 0, 1) }),
+    ],
+    [
+      'set_mempolicy(MPOL_BIND|MPOL_F_STATIC_NODES, [1])',
+      (b) => b.outside.set_mempolicy({ mode: 0x8002, nodes: Uint8Array.of(2) }),
+    ],
+    ['set_mempolicy(MPOL_DEFAULT, [])', (b) => b.outside.set_mempolicy({ mode: 0, nodes: new Uint8Array() })],
+    ['personality(PER_LINUX32)', (b) => b.outside.personality({ domain: 8 })],
     ['chdir("a\\"b\\\\c")', (b) => b.outside.chdir({ path: 'a"b\\c' })],
   ])('%s', (text, add) => {
     expect(one(add)).toBe(text);

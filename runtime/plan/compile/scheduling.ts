@@ -3,17 +3,19 @@
  * an attribute that programs inherit, so it is set once, on the process that becomes the program. sched(7), ioprio_set(2),
  * sched_setaffinity(2), set_mempolicy(2), personality(2).
  */
-import { TareError } from '../../kernel/error.js';
+
 import {
-  type CpuLimits,
-  type IoPriorityClass,
-  type MemoryPolicyFlag,
-  type MemoryPolicyMode,
-  type Personality,
-  parseNumberList,
-  type SchedulerFlag,
-  type SchedulerPolicy,
-} from '../../oci/index.js';
+  IOPRIO_CLASS_SHIFT,
+  IOPRIO_CLASSES,
+  MPOL_FLAGS,
+  MPOL_MODES,
+  PER_LINUX,
+  PER_LINUX32,
+  SCHED_FLAGS,
+  SCHED_POLICIES,
+} from '../../kernel/constants/scheduling.js';
+import { TareError } from '../../kernel/error.js';
+import { type CpuLimits, type Personality, parseNumberList, type SchedulerPolicy } from '../../oci/index.js';
 import type { LaneBuilder } from '../builder.js';
 import type { Compilation } from './compilation.js';
 
@@ -58,27 +60,6 @@ function setAffinity(lane: LaneBuilder, field: string, processors: string | unde
   lane.for(field).sched_setaffinity({ mask }, `on the processors ${processors.trim()} ${when}`);
 }
 
-/** SCHED_* of <linux/sched.h>. */
-const POLICIES: Readonly<Record<SchedulerPolicy, number>> = {
-  SCHED_OTHER: 0,
-  SCHED_FIFO: 1,
-  SCHED_RR: 2,
-  SCHED_BATCH: 3,
-  SCHED_ISO: 4,
-  SCHED_IDLE: 5,
-  SCHED_DEADLINE: 6,
-};
-
-const SCHEDULER_FLAG_BITS: Readonly<Record<SchedulerFlag, number>> = {
-  SCHED_FLAG_RESET_ON_FORK: 0x01,
-  SCHED_FLAG_RECLAIM: 0x02,
-  SCHED_FLAG_DL_OVERRUN: 0x04,
-  SCHED_FLAG_KEEP_POLICY: 0x08,
-  SCHED_FLAG_KEEP_PARAMS: 0x10,
-  SCHED_FLAG_UTIL_CLAMP_MIN: 0x20,
-  SCHED_FLAG_UTIL_CLAMP_MAX: 0x40,
-};
-
 function setScheduler({ builder, config, process }: Compilation): void {
   const { scheduler } = process;
   if (scheduler === undefined) return;
@@ -86,11 +67,11 @@ function setScheduler({ builder, config, process }: Compilation): void {
   if (policy === 'SCHED_ISO') {
     throw refusal('process.scheduler.policy', 'asks for SCHED_ISO, which no Linux has implemented');
   }
-  const flags = (scheduler.flags ?? []).reduce((mask, flag) => mask | SCHEDULER_FLAG_BITS[flag], 0);
+  const flags = (scheduler.flags ?? []).reduce((mask, flag) => mask | SCHED_FLAGS[flag], 0);
   builder.inside
     .for('process.scheduler')
     .sched_setattr(
-      { policy: POLICIES[policy], flags, nice, priority, runtime, deadline, period },
+      { policy: SCHED_POLICIES[policy], flags, nice, priority, runtime, deadline, period },
       `${policy}: when, and for how long, it gets a processor${conflict(policy, config.linux?.resources?.cpu)}`,
     );
 }
@@ -105,26 +86,18 @@ function conflict(policy: SchedulerPolicy, limits: CpuLimits = {}): string {
   return '';
 }
 
-/** IOPRIO_CLASS_* of <linux/ioprio.h>; they lie above the 13 bits of the priority. */
-const IO_CLASSES: Readonly<Record<IoPriorityClass, number>> = {
-  IOPRIO_CLASS_RT: 1,
-  IOPRIO_CLASS_BE: 2,
-  IOPRIO_CLASS_IDLE: 3,
-};
-
 function setIoPriority({ builder, process }: Compilation): void {
   if (process.ioPriority === undefined) return;
   const { class: name, priority } = process.ioPriority;
   builder.inside
     .for('process.ioPriority')
     .ioprio_set(
-      { priority: (IO_CLASSES[name] << 13) | priority },
+      { priority: (IOPRIO_CLASSES[name] << IOPRIO_CLASS_SHIFT) | priority },
       `${name} ${priority}: when its disk requests are served`,
     );
 }
 
-/** PER_* of <linux/personality.h>. */
-const DOMAINS: Readonly<Record<Personality['domain'], number>> = { LINUX: 0, LINUX32: 8 };
+const DOMAINS: Readonly<Record<Personality['domain'], number>> = { LINUX: PER_LINUX, LINUX32: PER_LINUX32 };
 
 function setPersonality({ builder, config }: Compilation): void {
   const { personality } = config.linux ?? {};
@@ -140,29 +113,12 @@ function setPersonality({ builder, config }: Compilation): void {
     );
 }
 
-/** MPOL_* of <linux/mempolicy.h>. */
-const MODES: Readonly<Record<MemoryPolicyMode, number>> = {
-  MPOL_DEFAULT: 0,
-  MPOL_PREFERRED: 1,
-  MPOL_BIND: 2,
-  MPOL_INTERLEAVE: 3,
-  MPOL_LOCAL: 4,
-  MPOL_PREFERRED_MANY: 5,
-  MPOL_WEIGHTED_INTERLEAVE: 6,
-};
-
-const MODE_FLAG_BITS: Readonly<Record<MemoryPolicyFlag, number>> = {
-  MPOL_F_STATIC_NODES: 0x8000,
-  MPOL_F_RELATIVE_NODES: 0x4000,
-  MPOL_F_NUMA_BALANCING: 0x2000,
-};
-
 function setMemoryPolicy({ builder, config }: Compilation): void {
   const { memoryPolicy } = config.linux ?? {};
   if (memoryPolicy === undefined) return;
   const { mode, nodes = '', flags = [] } = memoryPolicy;
   const set = bitSet(nodes, MAX_NODES, 'linux.memoryPolicy.nodes');
-  const bits = flags.reduce((mask, flag) => mask | MODE_FLAG_BITS[flag], MODES[mode]);
+  const bits = flags.reduce((mask, flag) => mask | MPOL_FLAGS[flag], MPOL_MODES[mode] as number);
   const where = nodes ? ` of the nodes ${nodes}` : '';
   builder.inside
     .for('linux.memoryPolicy')
