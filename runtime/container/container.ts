@@ -161,12 +161,14 @@ export class Container {
 
   /**
    * Lets the program start, and resolves when it has taken the place of stage.
-   * @throws TareError `command-not-found`, `command-not-executable`, `plan`; `state` when it is not `created`
+   * @throws TareError `command-not-found`, `command-not-executable`, `plan`; `state` when it is not `created`; `config` without a process
    */
   async start(): Promise<void> {
     const { status } = this.state();
     if (status !== 'created')
       throw new TareError('state', `the container ${this.id} is ${status}: only a created one can be started`);
+    if (this.config.process === undefined)
+      throw new TareError('config', 'config.json: process is missing: there is nothing to start', { path: 'process' });
     if (this.#owned?.openGate) await this.#startOwned(this.#owned);
     else await this.#startBySocket(this.#directory.read());
     await this.#runPoststart();

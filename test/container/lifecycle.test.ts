@@ -1,5 +1,5 @@
 /** `import { Container } from 'tare/container'`: a container as a library makes it. */
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -49,6 +49,44 @@ else
       expect(readdirSync(join(folder, 'state'))).toEqual([]);
       expect(cgroupsOf(container.id)).toEqual([]);
       expect(() => container.state()).toThrow(expect.objectContaining({ code: 'not-found' }));
+    });
+
+    it('of a caller who reaps is started through its socket, once, and tells what failed', async () => {
+      const caller = { supervisor: 'caller' } as const;
+      const container = await Container.create(options(['sleep', '1000'], caller));
+      const other = Container.open(container.id, join(folder, 'state'));
+      expect(other.state().status).toBe('created');
+      await expect(other.delete()).rejects.toMatchObject({ code: 'state' });
+      await other.start();
+      expect(other.state().status).toBe('running');
+      await expect(other.start()).rejects.toMatchObject({ code: 'state' });
+      await other.delete({ force: true });
+      expect(cgroupsOf(container.id)).toEqual([]);
+
+      const missing = options(['nowhere'], caller);
+      await expect(Container.create(missing)).rejects.toMatchObject({ code: 'command-not-found' });
+      writeFileSync(join(rootfs, 'garbage'), 'garbage', { mode: 0o755 });
+      const garbage = await Container.create(options(['/garbage'], caller));
+      const starting = Container.open(garbage.id, join(folder, 'state')).start();
+      await expect(starting).rejects.toMatchObject({
+        code: 'command-not-executable',
+        syscall: { name: 'execve', errno: 'ENOEXEC' },
+      });
+      expect(garbage.state().status).toBe('stopped');
+      await garbage.delete();
+      expect(readdirSync(join(folder, 'state'))).toEqual([]);
+    });
+
+    it('without a program is created, and never started', async () => {
+      const wanted = options([], { supervisor: 'caller' });
+      const { process: _, ...config } = wanted.bundle.config;
+      const bundle = { ...wanted.bundle, config };
+      await expect(Container.run({ ...wanted, bundle })).rejects.toMatchObject({ code: 'config', path: 'process' });
+      const container = await Container.create({ ...wanted, bundle });
+      await expect(container.start()).rejects.toMatchObject({ code: 'config', path: 'process' });
+      expect(container.state().status).toBe('created');
+      await container.delete({ force: true });
+      expect(readdirSync(join(folder, 'state'))).toEqual([]);
     });
 
     it('is found by another, who waits for it and reads how it ended', async () => {
@@ -107,11 +145,11 @@ else
       expect(cgroupsOf(failing.id)).toEqual([]);
     });
 
-    it('whose command is not there says so when it is started', async () => {
-      const container = await Container.create(options(['nope']));
-      await expect(container.start()).rejects.toMatchObject({ code: 'command-not-found', exitCode: 127 });
-      await container.delete({ force: true });
+    it('whose command is not there is not created', async () => {
+      const wanted = options(['nope']);
+      await expect(Container.create(wanted)).rejects.toMatchObject({ code: 'command-not-found', exitCode: 127 });
       expect(readdirSync(join(folder, 'state'))).toEqual([]);
+      expect(cgroupsOf(wanted.id)).toEqual([]);
     });
 
     it('has an id of its own', async () => {

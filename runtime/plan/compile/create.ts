@@ -136,16 +136,18 @@ export function compileCreate(input: CompileInput): Compiled {
  * Where creating and starting are two operations: the container is made, but for its user and its program. With a socket, stage
  * leaves it there.
  */
-function waitForStart({ builder, gate, process }: Compilation, listener: Slot<'fd'> | undefined): void {
+function waitForStart({ builder, gate, process, config }: Compilation, listener: Slot<'fd'> | undefined): void {
   if (gate === undefined) return;
   const { outside, inside } = builder;
   const { args = [], env = [] } = process;
-  inside
-    .for('process.args')
-    .expect_program(
-      { candidates: candidates(args[0] ?? '', env) },
-      'whoever creates it hears that its program is not there, not who starts it',
-    );
+  if (config.process !== undefined) {
+    inside
+      .for('process.args')
+      .expect_program(
+        { candidates: candidates(args[0] ?? '', env) },
+        'whoever creates it hears that its program is not there, not who starts it',
+      );
+  }
   if (listener === undefined) {
     builder.sync('inside', 'outside', 'the container is made, but for its user and its program');
     outside.call({ name: CREATE.start, fd: 'none' }, 'created; waits for the start');
@@ -160,9 +162,9 @@ function waitForStart({ builder, gate, process }: Compilation, listener: Slot<'f
   inside.await_start({ listener }, 'created; waits for the start');
 }
 
-/** The program, once nothing stands against running it here. */
-function processOf({ bundle, features }: CompileInput): Process {
-  const { process } = bundle.config;
+/** The program, once nothing stands against running it here. Without one a container can be created, and not started: config.md, "Process". */
+function processOf({ bundle, features, gate }: CompileInput): Process {
+  const { process = gate && NO_PROCESS } = bundle.config;
   if (process === undefined) {
     throw new TareError('config', 'config.json: process is missing: there is nothing to run', { path: 'process' });
   }
@@ -170,3 +172,5 @@ function processOf({ bundle, features }: CompileInput): Process {
   if (missing.length > 0) throw new TareError('unsupported', missing.join('; '));
   return process;
 }
+
+const NO_PROCESS: Process = { cwd: '/', user: { uid: 0, gid: 0 } };

@@ -72,6 +72,10 @@ export function closeDescriptors(
 export function startProgram({ builder, process }: Compilation, init: Slot<'fd'> | undefined): void {
   const { args = [], env = [] } = process;
   const inside = builder.inside.for('process.args');
+  if (args.length === 0) {
+    inside.exit({ status: 0 }, 'the configuration names no program');
+    return;
+  }
   if (init !== undefined) {
     inside.exec_fd(
       { fd: init, argv: ['tare-init', '--', ...args], env },
