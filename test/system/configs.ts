@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import { thisCaller } from '../../runtime/container/caller.js';
 import { capabilityNames } from '../../runtime/kernel/capabilities.js';
+import type { FeatureName } from '../../runtime/kernel/features.js';
 import { RLIMITS } from '../../runtime/kernel/rlimits.js';
 import type { Capabilities, Config, NamespaceType } from '../../runtime/oci/index.js';
 
@@ -39,6 +40,8 @@ export interface Drawn {
   readonly pids?: number;
   readonly cpus?: number;
   readonly cwd: string;
+  /** What the kernel is said not to have: the fallbacks must do the same. */
+  readonly without: readonly FeatureName[];
 }
 
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
@@ -120,6 +123,7 @@ export const drawn: fc.Arbitrary<Drawn> = fc
     pids: optional(fc.integer({ min: 10, max: 30_000 })),
     cpus: optional(fc.integer({ min: 5, max: 200 }).map((hundredths) => hundredths / 100)),
     cwd: fc.constantFrom('/', '/tmp', '/usr/bin'),
+    without: someOf<FeatureName>('mountSetattr', 'cloneIntoCgroup'),
   })
   .map(sensible);
 
@@ -130,13 +134,21 @@ function sensible(one: Drawn): Drawn {
     ? [...new Set([...one.namespaces, 'pid' as const, 'network' as const, 'ipc' as const])]
     : one.namespaces;
   const nameable = SYSCTL_NAMES.filter((name) => one.sysctls.includes(name));
+  const realTime = mapped ? undefined : one.realTime;
+  const changesTimes = one.mounts.some(({ bind, options }) => bind && options.some((option) => /atime/.test(option)));
   return {
     ...one,
     namespaces,
     sysctls: nameable.filter((name) => namespaces.includes(SYSCTLS[name]?.of as NamespaceType)),
-    ...(mapped && { realTime: undefined }),
-    // On cgroups of version 1 real time is a limit of its own.
-    ...(one.realTime !== undefined && !mapped && { cpus: undefined }),
+    realTime,
+    // mount(2) refuses in a user namespace what mount_setattr(2) does before it: another atime of a mount from outside.
+    without: one.without.filter((name) => !(name === 'mountSetattr' && mapped && changesTimes)),
+    // On cgroups of version 1 real time is a limit of its own; who may not mount has no cpu cgroup where nothing is limited.
+    ...(realTime !== undefined && {
+      cpus: undefined,
+      filter: true,
+      sets: { ...one.sets, bounding: one.sets.bounding.filter((name) => name !== 'CAP_SYS_ADMIN') },
+    }),
   };
 }
 const SYSCTL_NAMES = Object.keys(SYSCTLS);

@@ -81,7 +81,7 @@ function conflict(policy: SchedulerPolicy, limits: CpuLimits = {}): string {
   if (policy === 'SCHED_DEADLINE' && limits.cpus)
     return "; this process scheduler can't be used together with AllowedCPUs (linux.resources.cpu.cpus), unless they are all";
   const realTime = policy === 'SCHED_FIFO' || policy === 'SCHED_RR';
-  if (realTime && Object.keys(limits).length > 0 && !limits.realtimeRuntime)
+  if (realTime && !limits.realtimeRuntime)
     return '; in a cpu cgroup of version 1 it needs linux.resources.cpu.realtimeRuntime';
   return '';
 }
