@@ -208,8 +208,13 @@ describe('any combination of namespaces', () => {
       oomScoreAdj: fc.option(fc.integer({ min: 0, max: 1000 }), { nil: undefined }),
       rootless: fc.boolean(),
     })
-    .filter(({ how: { user, time }, offsets, rootless }) => {
+    .filter(({ how, ofJoinedUser, offsets, rootless }) => {
+      const { user, time } = how;
       if (rootless && user !== 'new' && user !== 'joined') return false;
+      const foreign = NAMESPACE_TYPES.some(
+        (type) => how[type] === 'joined' && type !== 'user' && !(user === 'joined' && ofJoinedUser.includes(type)),
+      );
+      if (rootless && foreign) return false;
       return !offsets || time === 'new';
     });
 

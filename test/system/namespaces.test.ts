@@ -4,7 +4,8 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { probeFeatures, withoutFeatures } from '../../runtime/kernel/features.js';
@@ -104,6 +105,40 @@ describe('a namespace joined by path', () => {
     // Its proc is that of the pid namespace that it joined.
     expect(readFileSync(`/proc/${second.pid}/root/proc/1/comm`, 'utf8').trim()).toBe('sleep');
     expect(status(second.pid, 'NSpid')?.split(/\s+/)).toHaveLength(2);
+  });
+});
+
+describe('a pid namespace that is joined', () => {
+  it('and has lost its first process takes no other, which is said', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tare-pidns-'));
+    const file = join(folder, 'pid');
+    writeFileSync(file, '');
+    try {
+      execFileSync('unshare', [`--pid=${file}`, '--fork', 'true']);
+      const joining = runBundle((config) => setNamespace(config, 'pid', file));
+      await expect(joining).rejects.toThrow(/ENOMEM.*the pid namespace has lost its first process/);
+    } finally {
+      execFileSync('umount', [file]);
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('loses all processes of the container when that is deleted, and no other', async () => {
+    const script = 'sleep 998 & sleep 998 & exec sleep 997';
+    await using first = await runBundle(() => undefined);
+    let others: number[] = [];
+    {
+      await using second = await runBundle((config) => {
+        joining(first, ['pid'])(config);
+        config.process.args = ['sh', '-c', script];
+      });
+      const children = () => readFileSync(`/proc/${second.pid}/task/${second.pid}/children`, 'utf8').trim().split(' ');
+      await until(() => children().length === 2);
+      others = children().map(Number);
+      expect(others.map(hasEnded)).toEqual([false, false]);
+    }
+    expect(others.map(hasEnded)).toEqual([true, true]);
+    expect(hasEnded(first.pid)).toBe(false);
   });
 });
 

@@ -228,6 +228,17 @@ describe('a bundle of a user who is not root', () => {
       expect((await running).status).toBe(137);
     }));
 
+  it('may not join a network of root’s, which is said', () =>
+    inWorld('rootsnet', async (world) => {
+      const file = join(world.folder, 'network');
+      writeFileSync(file, '', { mode: 0o644 });
+      await world.run(['unshare', `--net=${file}`, 'true']);
+      const bundle = bundleOf(world, 'joins', 'true', (config) => setNamespace(config, 'network', file));
+      const ran = await run(world, bundle);
+      expect(ran.stderr).toMatch(/linux\.namespaces\[\d\]\.path: only root may join it/);
+      await world.run(['umount', file]);
+    }));
+
   it('is limited in a cgroup that was delegated', () =>
     inWorld('delegated', async (world) => {
       const places = ['pids', 'unified'].map((name) => join('/sys/fs/cgroup', name, world.cgroup, 'user'));

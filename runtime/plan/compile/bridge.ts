@@ -20,7 +20,7 @@ import {
   PR_SET_DUMPABLE,
 } from './abi.js';
 import type { CgroupEntrance } from './cgroup.js';
-import { type Compilation, creates } from './compilation.js';
+import { type Compilation, creates, joins } from './compilation.js';
 import { becomeFirstUser } from './first-user.js';
 import { writeIdMaps } from './id-maps.js';
 import { oomScoreOf } from './limits.js';
@@ -122,11 +122,13 @@ function cloneInside(compilation: Compilation, entrance: CgroupEntrance): Slot<'
   if (creates(compilation, 'user')) flags &= ~CLONE_NEWUSER;
   if (hasTimeOffsets(compilation)) flags &= ~CLONE_NEWTIME;
   const bridge = builder.bridge.for('linux.namespaces');
+  // pid_namespaces(7): without its first process no other can be made.
+  const note = joins(compilation, 'pid') ? ' (ENOMEM: the pid namespace has lost its first process)' : '';
   bridge.clone(
     { lane: 'inside', flags, cgroup: entrance.into },
     {
       as: 'container of bridge',
-      why: 'the process that becomes the container, born into its namespaces, as a child of stage',
+      why: `the process that becomes the container, born into its namespaces, as a child of stage${note}`,
     },
   );
   builder.sync('bridge', 'outside', 'the container’s process is there');

@@ -77,6 +77,12 @@ export function checkNamespaces(compilation: Compilation): void {
       throw unsupported(`linux.namespaces[${i}]`, 'asks for a time namespace, which this kernel does not have');
     }
   });
+  for (const { type, index } of named(compilation)) {
+    if (compilation.caller.uid === 0 || type === 'user' || compilation.joined?.ofJoinedUser.has(type)) continue;
+    const path = `linux.namespaces[${index}].path`;
+    const why = 'only root may join it, as it does not belong to the user namespace that the container joins';
+    throw new TareError('permission', `config.json: ${path}: ${why}`, { path });
+  }
   if (!has(compilation, 'mount') && has(compilation, 'user')) {
     throw unsupported(
       'linux.namespaces',
