@@ -22,7 +22,8 @@ export class TerminalProxy {
   /** Takes over the descriptor of the master. */
   constructor(fd: number, { input }: { readonly input: boolean }) {
     this.#fd = fd;
-    native.clearOnlcr(fd);
+    // A file or a pipe gets lines as the program wrote them; our terminal needs both characters, and adds none (makeRaw).
+    if (!isatty(1)) native.clearOnlcr(fd);
     // Duplex: a pty's master is read and written by the same descriptor.
     this.#master = new ReadStream(fd);
     this.#ended = new Promise((resolve) => this.#master.once('close', resolve));

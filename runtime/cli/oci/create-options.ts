@@ -58,7 +58,7 @@ export async function createDetached(context: OciContext, id: string, flags: Cre
 export function creation(context: OciContext, id: string, bundle: Bundle, flags: CreateFlags): CreateOptions {
   return {
     id,
-    bundle,
+    bundle: withListening(bundle),
     stateRoot: context.root,
     supervisor: 'caller',
     preserveFds: preserved(flags.preserveFds),
@@ -68,6 +68,14 @@ export function creation(context: OciContext, id: string, bundle: Bundle, flags:
     onWarning: (sentence) => warning(context.globals, sentence),
     ...debugging(context),
   };
+}
+
+/** Tells the program of the descriptors that systemd's socket activation has for it, which is process 1 there. sd_listen_fds(3) */
+function withListening(bundle: Bundle, { LISTEN_FDS, LISTEN_PID } = process.env): Bundle {
+  const { process: given } = bundle.config;
+  if (LISTEN_FDS === undefined || LISTEN_PID !== String(process.pid) || given === undefined) return bundle;
+  const env = [...(given.env ?? []), `LISTEN_FDS=${LISTEN_FDS}`, 'LISTEN_PID=1'];
+  return { ...bundle, config: { ...bundle.config, process: { ...given, env } } };
 }
 
 function checkTerminal({ config }: Bundle, { consoleSocket }: CreateFlags): void {
