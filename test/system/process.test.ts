@@ -7,6 +7,8 @@ import { thisCaller } from '../../runtime/container/caller.js';
 import { inspectProcess, localProc } from '../../runtime/inspect/index.js';
 import { RLIMITS } from '../../runtime/kernel/rlimits.js';
 import type { Scheduler } from '../../runtime/oci/index.js';
+import { makeBundle } from '../harness/bundle.js';
+import { inWorld } from '../harness/world.js';
 import { mapUsers, type Running, runBundle, setNamespace } from './bundle.js';
 
 const inspect = ({ pid }: Running) => inspectProcess(localProc(), pid);
@@ -160,6 +162,14 @@ describe('process.user', () => {
       .poll(() => statSync(join(running.folder, 'rootfs/tmp/made'), { throwIfNoEntry: false })?.mode)
       .toBe(0o100640);
   });
+
+  it('does not own the terminal of who started it', () =>
+    inWorld('tty', async (world) => {
+      const { path } = makeBundle(world, 'tty', { process: { user: { uid: 1000, gid: 100 } } });
+      const words = `tare-oci run -b ${path} tty; echo "of $(stat -c %u $(tty))"`;
+      const ran = await world.run(['script', '-qec', `bash -c '${words}'`, '/dev/null']);
+      expect(ran.stdout.trim()).toMatch(/of 0$/);
+    }));
 
   it('keeps no group of the caller', async () => {
     await using running = await runBundle(() => {});
