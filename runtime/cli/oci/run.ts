@@ -42,7 +42,6 @@ function foreground(context: OciContext, id: string, flags: RunFlags): Promise<n
   const bundle = loadBundle(flags.bundle);
   return runInForeground({
     ...creation(context, id, bundle, flags),
-    bundle,
     input: true,
     program: 'tare-oci',
     keep: flags.keep,
