@@ -64,6 +64,14 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: 'Tell what a container uses, and when it runs out of memory',
     load: async (context) => (await import('./oci/events.js')).eventsCommand(context),
   },
+  checkpoint: {
+    description: 'Write the processes of a container to files',
+    load: async (context) => (await import('./oci/checkpoint.js')).checkpointCommand(context),
+  },
+  restore: {
+    description: 'Make a container of what checkpoint has written',
+    load: async (context) => (await import('./oci/restore.js')).restoreCommand(context),
+  },
   list: {
     description: 'List containers',
     load: async (context) => (await import('./oci/list.js')).listCommand(context),
@@ -111,7 +119,7 @@ async function define(oci: Command, context: OciContext, wanted: string | undefi
     .option('--systemd-cgroup', 'let systemd make the cgroups; cgroupsPath is then slice:prefix:name')
     .addOption(new Option('--rootless <mode>', 'whether who calls has no rights').default('auto'))
     .option('--debug', 'write to the log what is done')
-    .option('--criu <path>', 'accepted, as runc had it: criu is looked for in PATH')
+    .option('--criu <path>', 'the program that checkpoint and restore use; criu of PATH unless told')
     .enablePositionalOptions()
     .showSuggestionAfterError();
   for (const [name, { description, load }] of Object.entries(COMMANDS)) {

@@ -4,6 +4,7 @@
  * state directory first, so that another process, or the next one after a crash, can go on from there.
  * runtime-spec, runtime.md, "Lifecycle".
  */
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { native } from '../kernel/addon.js';
 import {
@@ -36,6 +37,7 @@ import {
 } from '../oci/index.js';
 import { openGate, type PlanRun } from '../plan/index.js';
 import { answerCall } from './calls.js';
+import { type CheckpointOptions, checkpoint } from './checkpoint.js';
 import { destroy } from './destroy.js';
 import { type Exec, type ExecOptions, execIn } from './exec.js';
 import { rootOf } from './exec-place.js';
@@ -44,6 +46,7 @@ import { runLateHooks } from './hooks.js';
 import { journaledProcesses } from './journal.js';
 import { type CreateOptions, firstState, type Launched, launch } from './launch.js';
 import { type PrepareOptions, prepare } from './prepare.js';
+import { prepareRestore, type RestoreOptions, restore } from './restore.js';
 import { GATE_SOCKET, StateDirectory, type StoredState } from './state-directory.js';
 import { type RdtChange, updateLimits } from './update.js';
 import { parseUserIn } from './users.js';
@@ -90,6 +93,28 @@ export class Container {
     }
     if (gate === undefined) await container.#runPoststart();
     return container;
+  }
+
+  /**
+   * Makes a container of a checkpoint. It runs, and is left to the caller's subreaper. A restore that fails leaves nothing behind.
+   * @throws TareError `not-found` without criu or images, `system-call` when criu fails, and as `create`
+   */
+  static async restore(options: RestoreOptions): Promise<Container> {
+    const id = containerId(options.id);
+    const root = options.stateRoot ?? stateRoot();
+    StateDirectory.checkFree(root, id);
+    const prepared = prepareRestore(id, join(root, id), options);
+    for (const warning of prepared.warnings) options.onWarning?.(warning);
+    const state = firstState(id, prepared, { id, bundle: options.bundle, supervisor: 'caller' });
+    const { directory, lock } = await StateDirectory.create(root, state);
+    using _lock = lock;
+    try {
+      await restore(directory, state, prepared, options);
+    } catch (error) {
+      await destroy(directory, options.onWarning);
+      throw error;
+    }
+    return new Container(directory, options.onWarning);
   }
 
   static async #launch(...parameters: Parameters<typeof launch>): Promise<Container> {
@@ -199,6 +224,12 @@ export class Container {
     const config = this.#directory.readConfig();
     if (config.hooks?.poststart === undefined) return;
     await runLateHooks('poststart', { state: this.#directory.read(), config }, this.#onWarning);
+  }
+
+  /** Resolves when its first process has ended, whoever learns how. */
+  async ended(): Promise<void> {
+    const { init } = this.#directory.read();
+    if (init) await processEnd(init);
   }
 
   /** Resolves when it has ended. @throws TareError when its plan failed before the program ran */
@@ -313,6 +344,19 @@ export class Container {
   /** How many of its processes the kernel has killed because its memory limit was reached. */
   oomKills(): number {
     return oomKills(this.#directory.read().cgroup);
+  }
+
+  /**
+   * Writes its processes to files, by CRIU. Afterwards it has ended, unless it was to go on.
+   * @throws TareError `state` unless it runs, or is paused; and as `checkpoint` of checkpoint.ts
+   */
+  async checkpoint(options: CheckpointOptions): Promise<void> {
+    using _lock = await this.#directory.lock();
+    const stored = this.#directory.read();
+    const status = this.#status(stored);
+    if (status !== 'running' && status !== 'paused')
+      throw new TareError('state', `Container cannot be checkpointed in ${status} state`);
+    await checkpoint(stored, this.config, options);
   }
 
   /** Where its cgroups are. @throws TareError `unsupported` when it has none: a user without a delegated cgroup */

@@ -1,4 +1,5 @@
 /** The face of container/: `import { Container } from 'tare/container'`. */
+export type { CheckpointOptions } from './checkpoint.js';
 export { Container } from './container.js';
 export { type DefaultOptions, defaultConfig } from './default-config.js';
 export type { Exec, ExecOptions } from './exec.js';
@@ -7,3 +8,4 @@ export type { ExitStatus } from './exit-status.js';
 export { collectGarbage } from './gc.js';
 export type { CreateOptions } from './launch.js';
 export { type Prepared, type PrepareOptions, prepare } from './prepare.js';
+export type { RestoreOptions } from './restore.js';

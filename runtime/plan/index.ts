@@ -11,6 +11,7 @@ export {
   CREATE,
   compileCreate,
   compileExec,
+  compileRestore,
   EXEC,
   type ExecInput,
   execNamespace,
@@ -22,7 +23,10 @@ export {
   needsIdHelper,
   preservedNumber,
   RESCTRL,
+  RESTORE_FDS,
+  type RestoreInput,
   resctrlFolders,
+  restoredStream,
 } from './compile/index.js';
 export { decodePlan } from './decode.js';
 export { diffPlans, type PlanDiff, type PrintDiffOptions, printDiff, type StepChange } from './diff.js';

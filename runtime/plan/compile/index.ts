@@ -7,3 +7,4 @@ export { ID_HELPERS, type IdMaps, needsIdHelper } from './id-maps.js';
 export type { MovedDevice } from './net-devices.js';
 export { preservedNumber } from './program.js';
 export { RESCTRL, resctrlFolders } from './resctrl.js';
+export { compileRestore, RESTORE_FDS, type RestoreInput, restoredStream } from './restore.js';
