@@ -52,6 +52,8 @@ static Napi::Value ask(const Napi::CallbackInfo &info)
     struct nlmsghdr header = {};
     if (request.size < sizeof header) throw failure(env, "send", EINVAL, {"netlink", show(static_cast<int64_t>(request.size))});
     memcpy(&header, request.data, sizeof header);
+    /* The kernel passes over in silence what is no whole message. */
+    if (header.nlmsg_len != request.size) throw failure(env, "send", EINVAL, {"netlink", show(header.nlmsg_len)});
     if (!(header.nlmsg_flags & (NLM_F_ACK | NLM_F_DUMP))) throw failure(env, "send", EINVAL, {"netlink", "without NLM_F_ACK"});
 
     Socket netlink = {socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)};

@@ -55,6 +55,19 @@ async function main() {
   native.close(native.nsGetUserns(net));
   native.nsGetType(net);
 
+  // RTM_GETADDR as a dump, RTM_GETLINK of a device that there is not, and what is no request.
+  const request = (type, flags) => {
+    const bytes = Buffer.alloc(32);
+    bytes.writeUInt32LE(32, 0);
+    bytes.writeUInt16LE(type, 4);
+    bytes.writeUInt16LE(flags, 6);
+    return bytes;
+  };
+  if (native.netlink(0, request(22, 0x301)).length < 16) throw new Error('no answer to a dump');
+  fails(() => native.netlink(0, request(18, 5)));
+  fails(() => native.netlink(0, request(18, 1)));
+  for (let size = 0; size < 20; size++) fails(() => native.netlink(0, Buffer.alloc(size, 0xff)));
+
   // Watches that nobody closes: by garbage collection, and by the end of an environment.
   for (let i = 0; i < 100; i++) native.watch(native.socketpair()[0], 1, () => undefined).unref();
   global.gc();
