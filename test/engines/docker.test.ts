@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Docker } from './docker.js';
-import { onTerminal, RUNTIME, until } from './engine.js';
+import { onTerminal, RUNTIME, until, untilCgroupsCanBeCounted } from './engine.js';
 
 describe('dockerd', () => {
   let docker: Docker;
@@ -137,8 +137,9 @@ describe('dockerd', () => {
     });
   });
 
-  it('pauses, shows, counts and changes a running container', () =>
-    docker.up('changing', ['--memory', '64m'], ['sleep', '1000'], async () => {
+  it('pauses, shows, counts and changes a running container', async () => {
+    await untilCgroupsCanBeCounted();
+    await docker.up('changing', ['--memory', '64m'], ['sleep', '1000'], async () => {
       const status = () => docker.inspect('changing', '{{.State.Status}}');
       await docker.ok('pause', 'changing');
       expect(await status()).toBe('paused');
@@ -151,7 +152,8 @@ describe('dockerd', () => {
       await docker.ok('update', '--memory', '48m', '--memory-swap', '48m', '--cpus', '0.25', 'changing');
       const limits = ['memory/memory.limit_in_bytes', 'cpu/cpu.cfs_quota_us'].map((file) => `/sys/fs/cgroup/${file}`);
       expect(await docker.ok('exec', 'changing', 'cat', ...limits)).toBe('50331648\n25000');
-    }));
+    });
+  });
 
   it('joins the namespaces of another container, and looks after its health', () =>
     docker.up(
@@ -175,6 +177,7 @@ describe('dockerd', () => {
       );
       expect(await docker.ok('logs', 'again')).toBe('ran\nran\nran');
     });
+    await untilCgroupsCanBeCounted();
     await docker.up('hungry', ['--memory', '16m', '--memory-swap', '16m'], ['tail', '/dev/zero'], async () => {
       expect(await docker.ok('wait', 'hungry')).toBe('137');
       expect(await docker.inspect('hungry', '{{.State.OOMKilled}}')).toBe('true');

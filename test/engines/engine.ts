@@ -141,6 +141,21 @@ export async function until(wanted: string, ask: () => Promise<string>): Promise
   return answer;
 }
 
+/**
+ * A hierarchy of cgroups that is mounted nowhere in the place (another test has one for a while) is more than containerd's shim can
+ * understand: it then counts nothing, whatever the runtime is. Resolves when there is none.
+ */
+export async function untilCgroupsCanBeCounted(): Promise<void> {
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
+  const isForeign = (line: string) => {
+    const name = /^\d+:(name=[^:]+):/.exec(line)?.[1];
+    return name !== undefined && !new RegExp(`[ ,]${name}(,|$)`, 'm').test(mounts);
+  };
+  for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await pause(200)) {
+    if (!readFileSync('/proc/self/cgroup', 'utf8').split('\n').some(isForeign)) return;
+  }
+}
+
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
