@@ -173,6 +173,11 @@ export class Bench {
     return `/proc/${this.world.pid}/root${path}`;
   }
 
+  /** Mounts, processes, cgroups and network devices that there were not when it was opened. */
+  async leftovers(): Promise<string[]> {
+    return (await this.world.leaks()).filter((line) => !line.startsWith('file '));
+  }
+
   close(): Promise<void> {
     return this.world.close();
   }

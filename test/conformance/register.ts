@@ -1,5 +1,5 @@
 /** Gives the suite's cases to vitest, for one runtime: a few at a time, since most of a case is waiting for processes. */
-import { afterAll, beforeAll, describe, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Bench, type Runtime } from './bench.js';
 import { judge } from './judge.js';
 import { SUITES } from './suites.js';
@@ -9,7 +9,11 @@ export function register(runtime: Runtime): void {
   beforeAll(async () => {
     bench = await Bench.open(runtime, 'conformance');
   });
-  afterAll(() => bench?.close());
+  afterAll(async () => {
+    const left = await bench?.leftovers();
+    await bench?.close();
+    expect(left).toEqual([]);
+  });
 
   for (const suite of SUITES) {
     describe.concurrent(`${runtime.name}: ${suite.name}`, () => {

@@ -41,7 +41,9 @@ export const namespaces = suite('namespaces', (it) => {
       const { bench } = scene;
       const holder = await hold(
         scene,
-        type === 'pid' ? ['--pid', '--fork'] : [option, ...(type === 'mount' ? ['--propagation', 'private'] : [])],
+        type === 'pid'
+          ? ['--pid', '--fork', '--kill-child']
+          : [option, ...(type === 'mount' ? ['--propagation', 'private'] : [])],
       );
       const it: Container = scene.container((config) => {
         withoutNamespace(config, type);
