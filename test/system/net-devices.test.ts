@@ -2,6 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { thisCaller } from '../../runtime/container/caller.js';
+import { probeFeatures, withoutFeatures } from '../../runtime/kernel/features.js';
 import { until } from '../stage/stage.js';
 import { dropNamespace, LINKS, type Mutable, runBundle, setNamespace } from './bundle.js';
 
@@ -24,6 +26,7 @@ interface Address {
   readonly scope: string;
 }
 interface Link {
+  readonly ifindex: number;
   readonly ifname: string;
   readonly address: string;
   readonly mtu: number;
@@ -68,6 +71,32 @@ describe('linux.netDevices', () => {
         expect(linksOf(one.pid).map(({ ifname }) => ifname)).toEqual(expect.arrayContaining(['lo', here, 'lan0']));
       }
       await until(() => !ip('-o', 'link').includes(there));
+    }));
+
+  it('keeps its index on a kernel that gives no other, and its addresses by that', () =>
+    withPair(async (here) => {
+      ip('address', 'add', '10.79.0.2/24', 'dev', here);
+      const index = Number(ip('-o', 'link', 'show', here).split(':')[0]);
+      const features = withoutFeatures(probeFeatures(), 'linkIndex');
+      await using one = await runBundle((config) => netDevices(config, { [here]: {} }), {}, { features });
+      const link = linksOf(one.pid).find(({ ifindex }) => ifindex === index);
+      expect(link?.addr_info.map(({ local }) => local)).toContain('10.79.0.2');
+    }));
+
+  it('is for root alone', () =>
+    withPair(async (here) => {
+      const caller = { ...thisCaller(), uid: 1000, gid: 1000 };
+      const refused = runBundle(
+        (config) => {
+          setNamespace(config, 'user');
+          config.linux.uidMappings = [{ containerID: 0, hostID: 1000, size: 1 }];
+          config.linux.gidMappings = [{ containerID: 0, hostID: 1000, size: 1 }];
+          netDevices(config, { [here]: {} });
+        },
+        {},
+        { caller },
+      );
+      await expect(refused).rejects.toThrow('linux.netDevices: only root may move network devices');
     }));
 
   it('moves it into a network that is joined, where it stays', () =>
