@@ -19,6 +19,7 @@ export {
   ID_HELPERS,
   type IdMaps,
   type JoinedNamespaces,
+  type Limit,
   type MovedDevice,
   needsIdHelper,
   preservedNumber,

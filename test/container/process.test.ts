@@ -171,6 +171,43 @@ describe('linux.intelRdt', () => {
   });
 });
 
+describe('process.rlimits', () => {
+  const limits = (mapped: boolean, who: Partial<Caller>) => {
+    const config = defaultConfig({ rootfs, args: ['/bin/sh'], caller });
+    const ids = [{ containerID: 0, hostID: 100_000, size: 1000 }];
+    const namespaces = [...(config.linux?.namespaces ?? []), ...(mapped ? [{ type: 'user' as const }] : [])];
+    const changed = {
+      ...config,
+      process: { ...config.process, rlimits: [{ type: 'RLIMIT_NPROC', soft: 50, hard: 5000 }] },
+      linux: { ...config.linux, namespaces, ...(mapped && { uidMappings: ids, gidMappings: ids }) },
+    };
+    const bundle = { path: rootfs, rootfs, config: validConfig(JSON.parse(JSON.stringify(changed))) };
+    const { plan } = prepare({ bundle, id: 'test', caller: { ...caller, ...who }, features: kernel });
+    const show = (steps: readonly Step[] = []) =>
+      steps
+        .map((step) => (step.kind === 'prlimit' ? Object.values(step.inputs).map(Number) : []))
+        .filter((one) => one.length > 0);
+    return { outside: show(plan.lanes.outside), inside: show(plan.lanes.inside) };
+  };
+  const ownLimit = () => ({ soft: 100n, hard: 1000n });
+  const wanted = [[6, 50, 5000]];
+
+  it('are raised before a user namespace is entered, where nobody may', () => {
+    expect(limits(true, { ownLimit })).toEqual({ outside: [[6, 100, 5000]], inside: wanted });
+    expect(limits(false, { ownLimit })).toEqual({ outside: [], inside: wanted });
+    expect(limits(true, { ownLimit: () => ({ soft: 100n, hard: 6000n }) })).toEqual({ outside: [], inside: wanted });
+  });
+
+  it('stay within the caller’s own, if it may not raise them', () => {
+    expect(limits(true, { ownLimit, hardLimit: () => 1000n })).toEqual({ outside: [], inside: [[6, 50, 1000]] });
+  });
+
+  it('have the open files of who started the runtime, unless told', () => {
+    const openFiles = { soft: 1024n, hard: 4096n };
+    expect(limits(false, { openFiles }).inside).toEqual([...wanted, [7, 1024, 4096]]);
+  });
+});
+
 describe('process.execCPUAffinity', () => {
   const masks = (execCPUAffinity: Process['execCPUAffinity']) => {
     const builder = new PlanBuilder();

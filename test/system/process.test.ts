@@ -209,6 +209,21 @@ describe('process.rlimits', () => {
   });
 });
 
+describe('the limit of open files', () => {
+  it.each([
+    ['is that of who started tare, not the one that Node gives itself', '', '100'],
+    ['is what the bundle says', '[{"type":"RLIMIT_NOFILE","soft":150,"hard":200}]', '150'],
+  ])('%s', (_, rlimits, is) =>
+    inWorld('files', async (world) => {
+      const { path } = makeBundle(world, 'ulimit -Sn', {
+        process: { ...(rlimits && { rlimits: JSON.parse(rlimits) }) },
+      });
+      const ran = await world.run(['sh', '-c', `ulimit -Sn 100; tare-oci run -b ${path} files; exit $?`]);
+      expect(ran).toMatchObject({ status: 0, stdout: `${is}\n` });
+    }),
+  );
+});
+
 describe('process.capabilities', () => {
   it('has five sets, as far as the program keeps them, and says what it leaves out', async () => {
     await using running = await runBundle(({ process }) => {

@@ -24,6 +24,16 @@ export interface Caller {
   readonly allCapabilities: bigint;
   /** The hard limit, by resource number; undefined when the caller may raise it. */
   hardLimit(resource: number): bigint | undefined;
+  /** Its own limits now; a caller that is not told of has those of the container. */
+  ownLimit?(resource: number): Limit;
+  /** How many files it might open when it was started, where that is another limit now: Node raises its own. */
+  readonly openFiles?: Limit;
+}
+
+/** getrlimit(2). */
+export interface Limit {
+  readonly soft: bigint;
+  readonly hard: bigint;
 }
 
 /** What is known of the namespaces that config.json names by a path. user_namespaces(7), ioctl_ns(2). */

@@ -17,7 +17,7 @@ import { runCreateHooks, runStartHooks } from './hooks.js';
 import { setNames } from './host-name.js';
 import { joinKeyring } from './keyring.js';
 import { setLabels } from './labels.js';
-import { setLimits } from './limits.js';
+import { raiseLimits, setLimits } from './limits.js';
 import { maskPaths, protectPaths } from './masking.js';
 import { finishMounts, mountAll } from './mounts.js';
 import { checkNamespaces, joinNamespaces } from './namespaces.js';
@@ -89,6 +89,7 @@ export function compileCreate(input: CompileInput): Compiled {
   const preserved = Array.from({ length: input.preserveFds ?? 0 }, (_, i) => builder.given(preservedFd(i)));
 
   outside.setpgid('signals of the caller’s terminal reach the container once: by the caller, not by stage as well');
+  raiseLimits(compilation);
   const entrance = makeCgroup(compilation);
   const cacheClass = makeClass(compilation);
   const pid = giveBirth(compilation, entrance);

@@ -17,7 +17,7 @@ import type { Compiled } from './create.js';
 import { becomeFirstUser } from './first-user.js';
 import { joinKeyring } from './keyring.js';
 import { setLabels } from './labels.js';
-import { setLimits } from './limits.js';
+import { raiseLimits, setLimits } from './limits.js';
 import { namespaceFlags } from './namespaces.js';
 import { closeDescriptors, enterDirectory, passDescriptors, preservedFd, startProgram } from './program.js';
 import { enterClass, joinClass } from './resctrl.js';
@@ -66,6 +66,7 @@ export function compileExec(input: ExecInput): Compiled {
   const preserved = Array.from({ length: input.preserveFds ?? 0 }, (_, i) => builder.given(preservedFd(i)));
 
   outside.setpgid('signals of the caller’s terminal reach the process once: by the caller, not by stage as well');
+  raiseLimits(compilation);
   const cacheClass = joinClass(compilation, outside);
   const proc = openHostProc(compilation);
   const pid = cloneIntoContainer(compilation, places);

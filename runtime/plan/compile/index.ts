@@ -1,5 +1,5 @@
 /** The compiler's face: config.json to the plan that creates the container. */
-export type { Caller, CompileInput, JoinedNamespaces } from './compilation.js';
+export type { Caller, CompileInput, JoinedNamespaces, Limit } from './compilation.js';
 export { type Compiled, CREATE, compileCreate } from './create.js';
 export { compileExec, EXEC, type ExecInput, execNamespace } from './exec.js';
 export { HOOK_CALLS } from './hooks.js';
