@@ -118,39 +118,43 @@ function privateKilobytes(pid: number): number {
   return of('Private_Clean') + of('Private_Dirty');
 }
 
-/** In turn, so that what the machine does meanwhile is unfair to nobody: a state root with none, and one with a thousand. */
+/**
+ * A create with none there, with a thousand, and with none again: what the machine does meanwhile, and whether it gets slower or
+ * faster, is in the mean of the first and the last.
+ */
 async function amongMany(folder: string, bundle: Prepared['bundle']): Promise<string[]> {
   const crowd = join(folder, 'crowd');
   const sleeping = withArgs(bundle, ['/bin/sleep', '1000']);
   const containers: Container[] = [];
-  const create = async (root: string, id: string) => {
-    const container = await Container.create({ id, bundle, stateRoot: root });
-    await container.delete({ force: true });
-  };
   mkdirSync(crowd);
   try {
-    const before: number[] = [];
-    for (let i = 0; i < COMPARED; i++) {
-      const began = performance.now();
-      await create(crowd, `few-${process.pid}-${i}`);
-      before.push(performance.now() - began);
-    }
+    const before = await creates(crowd, bundle, 'before');
     for (let i = 0; i < MANY; i++) {
       const container = await Container.run({ id: `many-${process.pid}-${i}`, bundle: sleeping, stateRoot: crowd });
       container.detach();
       containers.push(container);
     }
-    const after: number[] = [];
-    for (let i = 0; i < COMPARED; i++) {
-      const began = performance.now();
-      await create(crowd, `last-${process.pid}-${i}`);
-      after.push(performance.now() - began);
-    }
+    const among = await creates(crowd, bundle, 'among');
+    for (const container of containers.splice(0)) await container.delete({ force: true });
+    const after = await creates(crowd, bundle, 'after');
+    const alone = (before + after) / 2;
     return [
-      `  create and delete: ${median(before).toFixed(2)} ms with no container, ${median(after).toFixed(2)} ms with ${MANY}`,
-      verdict(`with ${MANY} containers, of none`, median(after) / median(before), 1.2, 'x'),
+      `  create and delete: ${before.toFixed(2)} ms with no container, ${among.toFixed(2)} ms with ${MANY}, ${after.toFixed(2)} ms with none again`,
+      verdict(`with ${MANY} containers, of none`, among / alone, 1.2, 'x'),
     ];
   } finally {
     for (const container of containers) await container.delete({ force: true });
   }
+}
+
+/** The median time of a create and its delete, in milliseconds. */
+async function creates(stateRoot: string, bundle: Prepared['bundle'], name: string): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < COMPARED; i++) {
+    const began = performance.now();
+    const container = await Container.create({ id: `${name}-${process.pid}-${i}`, bundle, stateRoot });
+    await container.delete({ force: true });
+    times.push(performance.now() - began);
+  }
+  return median(times);
 }
