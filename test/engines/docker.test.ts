@@ -186,7 +186,7 @@ describe('dockerd', () => {
 });
 
 describe('dockerd with a user namespace for all containers', () => {
-  it('maps their users', async () => {
+  it('maps their users, and lets one join the network of another with the users that it belongs to', async () => {
     const place = 'remap';
     const docker = await Docker.open(place, ['--userns-remap', 'daemon:daemon']);
     try {
@@ -196,6 +196,17 @@ describe('dockerd with a user namespace for all containers', () => {
         ' 0 100000 65536\n0\n0\nuid=100000,',
       );
       expect(await docker.sh(['--userns', 'host'], 'tr -s " " < /proc/self/uid_map')).toBe(' 0 0 4294967295');
+      await docker.up('first', ['--ipc', 'shareable'], ['sleep', '1000'], async () => {
+        const links = 'for n in user net ipc pid; do readlink /proc/self/ns/$n; done';
+        const [user, network, ...others] = (await docker.ok('exec', 'first', 'sh', '-c', links)).split('\n');
+        const joined = (await docker.sh(['--network', 'container:first'], links)).split('\n');
+        expect(joined.slice(0, 2)).toEqual([user, network]);
+        for (const other of others) expect(joined).not.toContain(other);
+        const options = ['network', 'pid', 'ipc'].flatMap((kind) => [`--${kind}`, 'container:first']);
+        expect(await docker.sh(options, `${links}; cat /proc/1/comm`)).toBe(
+          [user, network, ...others, 'sleep'].join('\n'),
+        );
+      });
     } finally {
       await docker.place.close();
     }
