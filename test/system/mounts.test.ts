@@ -76,6 +76,36 @@ describe('options of a bind mount', () => {
       }),
     ));
 
+  const source = (world: World) => join(world.folder, 'source');
+  const remounted = (world: World, options: string) =>
+    world.run(['mount', '-o', `remount,bind,${options}`, source(world)]);
+
+  it.each<[string, string[], string, string]>([
+    ['ro,nosuid,nodev,noexec,noatime', [], 'ro,nosuid,nodev,noexec,noatime', 'ro,nosuid,nodev,noexec,noatime'],
+    // Who names one names all; in a user namespace what is on stays on.
+    ['ro,nosuid,nodev,noatime', ['noexec'], 'rw,noexec,noatime', 'ro,nosuid,nodev,noexec,noatime'],
+    ['nosuid,nodev', ['ro'], 'ro,relatime', 'ro,nosuid,nodev,relatime'],
+    ['nosymfollow,nodev', ['ro', 'symfollow'], 'ro,relatime', 'ro,nodev,relatime'],
+    ['noatime', ['atime'], 'rw,noatime', 'rw,noatime'],
+    ['nodev', ['dev'], 'rw,relatime', 'refused'],
+    ['ro', ['rw'], 'rw,relatime', 'refused'],
+    ['noatime', ['relatime'], 'rw,relatime', 'rw,relatime'],
+    ['noatime', ['nodiratime'], 'rw,nodiratime,relatime', 'rw,nodiratime,relatime'],
+    ['nodiratime', ['strictatime'], 'rw', 'rw'],
+  ])('of a source that is %s, with %j: %s; in a user namespace %s', (of, options, expected, mapped) =>
+    inWorld('mount-locked', (world) =>
+      withTree(world, async () => {
+        expect((await remounted(world, of)).status).toBe(0);
+        const mounts = [bind(source(world), ...options)];
+        const script = 'grep " /vol " /proc/self/mountinfo | cut -d" " -f6';
+        expect(await runScript(world, script, { mounts })).toMatchObject({ stdout: `${expected}\n`, stderr: '' });
+        const inNamespace = await runScript(world, script, { mounts, linux: userNamespace() });
+        if (mapped !== 'refused') expect(inNamespace).toMatchObject({ stdout: `${mapped}\n`, stderr: '' });
+        else expect(inNamespace.stderr).toMatch(/to lift a restriction .* not permitted in a user namespace\n$/);
+      }),
+    ),
+  );
+
   it('what is the file system’s is left out, with a warning', () =>
     inWorld('mount-sync', (world) =>
       withTree(world, async (source) => {
@@ -332,6 +362,46 @@ describe('in a user namespace', () => {
       expect(ran.stdout).toMatch(/^\/sys\/class\/net\n.* \/ \/sys ro,nosuid,nodev,noexec,relatime - sysfs /);
       expect(ran.stderr).toMatch(/Read-only file system/);
       expect(ran.stderr).not.toMatch(/tare:/);
+    }));
+});
+
+describe('a source in the root file system', () => {
+  it.each<[string, Partial<ReturnType<typeof userNamespace>>, string[]]>([
+    ['shows the mounts that come before', {}, []],
+    ['also in a user namespace', userNamespace(), []],
+    ['also when it is idmapped', {}, ['idmap']],
+  ])('%s', (_, linux, options) =>
+    inWorld('mount-order', async (world) => {
+      const volume = join(world.folder, 'volume');
+      mkdirSync(join(volume, 'inner'), { recursive: true });
+      writeFileSync(join(volume, 'inner/file'), 'found\n');
+      const rootfs = join(world.folder, 'bundle/rootfs');
+      const mapping = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+      const mapped = options.length > 0 ? { uidMappings: mapping, gidMappings: mapping } : {};
+      const ran = await runScript(world, 'cat /last/file; stat -c %u /last/file', {
+        mounts: [
+          { destination: '/first', source: volume, options: ['bind'] },
+          { destination: '/last', source: join(rootfs, 'first/inner'), options: ['rbind', ...options], ...mapped },
+        ],
+        linux,
+      });
+      const owner = options.length > 0 ? 100_000 : linux.namespaces ? 65_534 : 0;
+      expect(ran).toMatchObject({ stdout: `found\n${owner}\n`, stderr: '' });
+    }),
+  );
+
+  it('idmapped in a user namespace is refused where only the container would see it', () =>
+    inWorld('mount-order', async (world) => {
+      const ran = await runScript(world, 'true', {
+        mounts: [
+          { destination: '/first', type: 'tmpfs' },
+          { destination: '/last', source: join(world.folder, 'bundle/rootfs/first'), options: ['rbind', 'idmap'] },
+        ],
+        linux: userNamespace(),
+      });
+      expect(ran.stderr).toMatch(
+        /^tare: config.json: the source .* has the mount at \/first, which only the container sees/,
+      );
     }));
 });
 

@@ -27,11 +27,11 @@ describe.each<[string, boolean]>([
         if (mapped) execFileSync('chown', ['-R', '100000:100000', rootfs]);
       },
       options: { readonlyRoot: true },
-      change: (config) => ({
+      change: (config, { volume }) => ({
         ...config,
         mounts: [
           ...(config.mounts ?? []),
-          { destination: '/vol', type: 'bind', source: '/usr', options: ['rbind', 'ro'] },
+          { destination: '/vol', type: 'bind', source: volume, options: ['rbind', 'ro'] },
         ],
         ...(mapped && { linux: { ...config.linux, ...userNamespace(), resources: undefined } }),
       }),

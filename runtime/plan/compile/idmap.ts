@@ -1,7 +1,7 @@
 /**
  * Idmapped mounts: the owners of a volume's files are shown, and written, as others. The mapping is that of a user namespace,
- * handed to mount_setattr(2) as a descriptor; only who has the rights over the file system may do that, so it is done outside,
- * before the mount is attached. mount_setattr(2), "ID mappings".
+ * handed to mount_setattr(2) as a descriptor before the mount is attached. Only who has rights over the file system may do that, so
+ * for a container with a user namespace of its own it is done outside. mount_setattr(2), "ID mappings".
  */
 import { TareError } from '../../kernel/error.js';
 import type { IdMapping, Mount } from '../../oci/index.js';
@@ -17,14 +17,32 @@ export function isIdmapped(mount: Mount, options: MountOptions): boolean {
   return options.idmap !== 'no' || (mount.uidMappings?.length ?? 0) > 0 || (mount.gidMappings?.length ?? 0) > 0;
 }
 
-/** Outside: maps a detached mount. @throws TareError `unsupported`, `permission` where it cannot be had */
-export function setIdmap(
-  compilation: Compilation,
-  outside: LaneBuilder,
-  copy: Slot<'fd'>,
-  mount: Mount,
-  options: MountOptions,
-): void {
+/** Maps a mount that is attached nowhere yet. */
+export function setIdmap(lane: LaneBuilder, copy: Slot<'fd'>, mapping: Slot<'fd'>, options: MountOptions): void {
+  const flags = AT_EMPTY_PATH | (options.idmap === 'ridmap' ? AT_RECURSIVE : 0);
+  lane.mount_setattr(
+    { dir: copy, path: '', flags, set: MOUNT_ATTR_IDMAP, clear: 0, propagation: 0, userns: mapping },
+    'the owners of its files are mapped (EINVAL: its file system cannot do that on this kernel)',
+  );
+}
+
+/** The same, made outside and passed in: without a user namespace the container may map, but cannot write the maps of a namespace. */
+export function passMapping(compilation: Compilation, field: string, mount: Mount): Slot<'fd'> {
+  const outside = compilation.builder.outside.for(field);
+  const mapping = makeMapping(compilation, outside, mount);
+  const passed = compilation.builder.pass('outside', 'inside', mapping, {
+    field,
+    why: 'whose owners are mapped to whom',
+  });
+  outside.close({ fd: mapping }, 'the container has it');
+  return passed;
+}
+
+/**
+ * Outside: a user namespace whose maps are the mapping, made for it, or the one that the container joins.
+ * @throws TareError `unsupported`, `permission` where it cannot be had
+ */
+export function makeMapping(compilation: Compilation, outside: LaneBuilder, mount: Mount): Slot<'fd'> {
   const { destination } = mount;
   if (!compilation.features.mountSetattr) {
     throw new TareError(
@@ -35,17 +53,6 @@ export function setIdmap(
   if (compilation.caller.uid !== 0) {
     throw new TareError('permission', `the mount at ${destination} is to be idmapped, which only root may do`);
   }
-  const userns = mappingOf(compilation, outside, mount);
-  const flags = AT_EMPTY_PATH | (options.idmap === 'ridmap' ? AT_RECURSIVE : 0);
-  outside.mount_setattr(
-    { dir: copy, path: '', flags, set: MOUNT_ATTR_IDMAP, clear: 0, propagation: 0, userns },
-    'the owners of its files are mapped (EINVAL: its file system cannot do that on this kernel)',
-  );
-  outside.close({ fd: userns }, 'the mount has the mapping now');
-}
-
-/** A user namespace whose maps are the mapping: made for it, or the one that the container joins. */
-function mappingOf(compilation: Compilation, outside: LaneBuilder, mount: Mount): Slot<'fd'> {
   const { linux } = compilation.config;
   const own = mount.uidMappings?.length ? mount : linux;
   const joined = linux?.namespaces?.find(({ type }) => type === 'user')?.path;
@@ -59,7 +66,7 @@ function mappingOf(compilation: Compilation, outside: LaneBuilder, mount: Mount)
   if (maps.uidMap.length === 0 || maps.gidMap.length === 0) {
     throw new TareError(
       'config',
-      `config.json: the mount at ${mount.destination} is to be idmapped, but neither it nor the container has mappings`,
+      `config.json: the mount at ${destination} is to be idmapped, but neither it nor the container has mappings`,
     );
   }
   return outside.make_userns(maps, { as: 'mapping', why: 'a user namespace that is nothing but a mapping' });

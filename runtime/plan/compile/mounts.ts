@@ -43,7 +43,7 @@ export function mountAll(compilation: Compilation, rootfs: Slot<'fd'>): Unfinish
       });
     }
     if (options.remount) remount(lane, rootfs, mount, options, { compilation, bind });
-    else if (bind) bindMount(compilation, field, rootfs, mount, options);
+    else if (bind) bindMount(compilation, { field, place: i }, rootfs, mount, options);
     else if (mount.type?.startsWith('cgroup')) cgroupMount(compilation, lane, rootfs, mount.destination, options);
     else unfinished.push(...fileSystemMount(compilation, lane, rootfs, mount, options, field));
   });
@@ -168,7 +168,7 @@ function realDirectory(lane: LaneBuilder, rootfs: Slot<'fd'>, path: string): Slo
     },
     {
       as: `${path} target`,
-      why: `${path} must be a real directory, not a symbolic link or a file of the image (CVE-2019-19921)`,
+      why: `${path} must be mounted on ordinary directory, not on a symbolic link or a file of the image (CVE-2019-19921)`,
       tolerate: ['ENOENT'],
     },
   );

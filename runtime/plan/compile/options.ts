@@ -23,9 +23,14 @@ export interface MountOptions {
   readonly bind: 'no' | 'bind' | 'rbind';
   /** Nothing is mounted: the mount that is at the destination gets these options. */
   readonly remount: boolean;
-  /** MOUNT_ATTR_* of the mount itself. */
+  /** MOUNT_ATTR_* of the mount itself that it is to have. */
   readonly set: number;
+  /** Those that it is not to have, without the mode of access times. */
   readonly clear: number;
+  /** The mode of access times in `set`; undefined where none was named. */
+  readonly atime: number | undefined;
+  /** Some attribute was named, be it one that is off anyway. */
+  readonly asked: boolean;
   /** MOUNT_ATTR_* of the mount and those below it: `rro` and its kin. */
   readonly setBelow: number;
   readonly clearBelow: number;
@@ -41,15 +46,16 @@ export interface MountOptions {
   readonly data: readonly string[];
 }
 
-/** @throws nothing: a word that is in no table is for the file system to refuse */
+/** A word that is in no table is for the file system to refuse. */
 export function mountOptions(options: readonly string[]): MountOptions {
   const made = {
     bind: 'no' as MountOptions['bind'],
     idmap: 'no' as MountOptions['idmap'],
     remount: false,
     copyUp: false,
+    asked: false,
   };
-  const here = { set: 0, clear: 0 };
+  const here: Attributes = { set: 0, clear: 0, atime: undefined };
   const below = { set: 0, clear: 0 };
   const propagation: number[] = [];
   const superblock: string[] = [];
@@ -58,52 +64,57 @@ export function mountOptions(options: readonly string[]): MountOptions {
     const attribute = ATTRIBUTES[option];
     const recursive = RECURSIVE[option];
     const flag = PROPAGATION[option];
+    if (attribute || SUPERBLOCK.has(option)) made.asked = true;
     if (option === 'bind' || option === 'rbind') made.bind = made.bind === 'rbind' ? 'rbind' : option;
     else if (option === 'idmap' || option === 'ridmap') made.idmap = option;
     else if (option === 'tmpcopyup') made.copyUp = true;
     else if (option === 'remount') made.remount = true;
     else if (attribute) apply(here, attribute);
-    else if (recursive) apply(below, recursive);
+    else if (recursive) applyBelow(below, recursive);
     else if (flag !== undefined) propagation.push(flag);
     else if (SUPERBLOCK.has(option)) superblock.push(option);
     else if (!NOTHING.has(option) && option !== '') data.push(option);
   }
-  return { ...made, ...here, setBelow: below.set, clearBelow: below.clear, propagation, superblock, data };
+  const { set, clear, atime } = here;
+  const own = { set: set | (atime ?? 0), clear, atime };
+  return { ...made, ...own, setBelow: below.set, clearBelow: below.clear, propagation, superblock, data };
 }
 
-type Change = { readonly set?: number; readonly clear?: number };
+interface Attributes {
+  set: number;
+  clear: number;
+  atime: number | undefined;
+}
 
-// mount_setattr(2): to change the access time mode, its whole field must be cleared. relatime is the one that is 0.
-const RELATIME: Change = { clear: MOUNT_ATTR__ATIME };
+/** An attribute that is on or off; or a mode of access times, of which there is one. */
+type Change = { readonly on: number } | { readonly off: number } | { readonly mode: number } | { readonly not: number };
 
 const ATTRIBUTES: Readonly<Record<string, Change>> = {
-  ro: { set: MOUNT_ATTR_RDONLY },
-  rw: { clear: MOUNT_ATTR_RDONLY },
-  nosuid: { set: MOUNT_ATTR_NOSUID },
-  suid: { clear: MOUNT_ATTR_NOSUID },
-  nodev: { set: MOUNT_ATTR_NODEV },
-  dev: { clear: MOUNT_ATTR_NODEV },
-  noexec: { set: MOUNT_ATTR_NOEXEC },
-  exec: { clear: MOUNT_ATTR_NOEXEC },
-  nodiratime: { set: MOUNT_ATTR_NODIRATIME },
-  diratime: { clear: MOUNT_ATTR_NODIRATIME },
-  nosymfollow: { set: MOUNT_ATTR_NOSYMFOLLOW },
-  symfollow: { clear: MOUNT_ATTR_NOSYMFOLLOW },
-  noatime: { set: MOUNT_ATTR_NOATIME, clear: MOUNT_ATTR__ATIME },
-  strictatime: { set: MOUNT_ATTR_STRICTATIME, clear: MOUNT_ATTR__ATIME },
-  relatime: RELATIME,
-  atime: RELATIME,
-  // What is left when neither is: the kernel's default, which is relatime since Linux 2.6.30.
-  norelatime: {},
-  nostrictatime: {},
+  ro: { on: MOUNT_ATTR_RDONLY },
+  rw: { off: MOUNT_ATTR_RDONLY },
+  nosuid: { on: MOUNT_ATTR_NOSUID },
+  suid: { off: MOUNT_ATTR_NOSUID },
+  nodev: { on: MOUNT_ATTR_NODEV },
+  dev: { off: MOUNT_ATTR_NODEV },
+  noexec: { on: MOUNT_ATTR_NOEXEC },
+  exec: { off: MOUNT_ATTR_NOEXEC },
+  nodiratime: { on: MOUNT_ATTR_NODIRATIME },
+  diratime: { off: MOUNT_ATTR_NODIRATIME },
+  nosymfollow: { on: MOUNT_ATTR_NOSYMFOLLOW },
+  symfollow: { off: MOUNT_ATTR_NOSYMFOLLOW },
+  // relatime is the mode that is 0, and the kernel's default since Linux 2.6.30.
+  relatime: { mode: 0 },
+  noatime: { mode: MOUNT_ATTR_NOATIME },
+  strictatime: { mode: MOUNT_ATTR_STRICTATIME },
+  norelatime: { not: 0 },
+  atime: { not: MOUNT_ATTR_NOATIME },
+  nostrictatime: { not: MOUNT_ATTR_STRICTATIME },
 };
 
-/** `rro` for `ro`, and so on. Those of the access time that switch something off change it, as runc has it. */
-const RECURSIVE: Readonly<Record<string, Change>> = {
-  ...Object.fromEntries(Object.entries(ATTRIBUTES).map(([name, change]) => [`r${name}`, change])),
-  rnorelatime: RELATIME,
-  rnostrictatime: RELATIME,
-};
+/** `rro` for `ro`, and so on. */
+const RECURSIVE: Readonly<Record<string, Change>> = Object.fromEntries(
+  Object.entries(ATTRIBUTES).map(([name, change]) => [`r${name}`, change]),
+);
 
 const PROPAGATION: Readonly<Record<string, number>> = {
   private: MS_PRIVATE,
@@ -144,8 +155,28 @@ export const KNOWN_OPTIONS: readonly string[] = [
   ...SUPERBLOCK,
 ].sort();
 
-/** A later option wins over an earlier one: what is set is no longer cleared, and the other way round. */
-function apply(to: { set: number; clear: number }, { set = 0, clear = 0 }: Change): void {
-  to.set = (to.set & ~clear) | set;
-  to.clear = (to.clear & ~(set & ~MOUNT_ATTR__ATIME)) | clear;
+/** A later option wins over an earlier one. */
+function apply(to: Attributes, change: Change): void {
+  if ('mode' in change) to.atime = change.mode;
+  else if ('not' in change) to.atime = to.atime === change.not ? undefined : to.atime;
+  else applyBit(to, change);
+}
+
+/** What switches a mode of access times off gives the default one, as runc has it. mount_setattr(2) wants the field cleared as a whole. */
+function applyBelow(to: { set: number; clear: number }, change: Change): void {
+  if ('on' in change || 'off' in change) {
+    applyBit(to, change);
+  } else {
+    to.set = (to.set & ~MOUNT_ATTR__ATIME) | ('mode' in change ? change.mode : 0);
+    to.clear |= MOUNT_ATTR__ATIME;
+  }
+}
+
+function applyBit(
+  to: { set: number; clear: number },
+  change: { readonly on: number } | { readonly off: number },
+): void {
+  const [on, off] = 'on' in change ? [change.on, 0] : [0, change.off];
+  to.set = (to.set & ~off) | on;
+  to.clear = (to.clear & ~on) | off;
 }

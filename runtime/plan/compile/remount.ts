@@ -7,6 +7,7 @@ import type { Mount } from '../../oci/index.js';
 import type { LaneBuilder } from '../builder.js';
 import type { Slot } from '../plan.js';
 import {
+  MOUNT_ATTR__ATIME,
   MS_DIRSYNC,
   MS_LAZYTIME,
   MS_MANDLOCK,
@@ -19,7 +20,8 @@ import {
 } from './abi.js';
 import { setPropagation } from './attach.js';
 import { legacyFlags, mountAt, setAttributes } from './attributes.js';
-import type { Compilation } from './compilation.js';
+import { type Compilation, has } from './compilation.js';
+import { bindChange } from './locked.js';
 import type { MountOptions } from './options.js';
 
 export function remount(
@@ -45,11 +47,11 @@ export function remount(
   );
   const why = `other options for what is mounted at ${destination} (EINVAL: nothing is)`;
   if (bind) {
-    setAttributes(compilation.features, lane, mount, { set: options.set, clear: options.clear, why });
+    setAttributes(compilation.features, lane, mount, { ...bindChange(options, has(compilation, 'user')), why });
   } else {
     const flags = options.superblock.reduce(
       (all, name) => all | (SUPERBLOCK[name] ?? 0),
-      legacyFlags(options.set, options.clear),
+      legacyFlags(options.set, options.atime === 0 ? MOUNT_ATTR__ATIME : 0),
     );
     mountAt(lane, mount, { flags: MS_REMOUNT | flags, data: options.data.join(',') }, why);
   }
