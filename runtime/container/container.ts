@@ -24,7 +24,14 @@ import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
 import { TareError } from '../kernel/error.js';
 import { OwnedFd } from '../kernel/fd.js';
 import { stateRoot } from '../kernel/places.js';
-import { bootId, isAlive, killProcess, openProcess, type ProcessIdentity } from '../kernel/process-identity.js';
+import {
+  bootId,
+  isAlive,
+  killProcess,
+  openProcess,
+  type ProcessIdentity,
+  pidNamespace,
+} from '../kernel/process-identity.js';
 import { SIGKILL } from '../kernel/signals.js';
 import {
   type Config,
@@ -408,9 +415,15 @@ export class Container {
 
   #status(stored: StoredState): Status {
     if (stored.status === 'creating') return 'creating';
-    if (stored.bootId !== bootId() || !isAlive(stored.init) || this.#directory.readExit()) return 'stopped';
+    if (stored.bootId !== bootId() || !isThere(stored) || this.#directory.readExit()) return 'stopped';
     return isFrozen(stored.cgroup) ? 'paused' : stored.status;
   }
+}
+
+/** Of a container of another pid namespace only the cgroup tells: its pids are other processes here, or nobody. */
+function isThere({ init, cgroup, pidNamespace: namespace }: StoredState): boolean {
+  if (namespace === undefined || namespace === pidNamespace()) return isAlive(init);
+  return processesOf(cgroup).length > 0;
 }
 
 /** The words are runc's: containerd takes them for "it is gone". */

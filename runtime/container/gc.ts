@@ -3,7 +3,7 @@
  * that is gone. A container that still runs is left alone, whoever made it.
  */
 import { TareError } from '../kernel/error.js';
-import { bootId, isAlive } from '../kernel/process-identity.js';
+import { bootId, isAlive, pidNamespace } from '../kernel/process-identity.js';
 import type { ContainerId } from '../oci/index.js';
 import { destroy } from './destroy.js';
 import { readJournal } from './journal.js';
@@ -53,6 +53,8 @@ function isLeftBehind(directory: StateDirectory): boolean {
   if (!state) return !readJournal(directory).some((entry) => entry.undo === 'process' && isAlive(entry.process));
   if (state.status === 'creating') return true;
   const sameBoot = state.bootId === bootId();
+  // Its pids say nothing here: whoever shares them cleans up.
+  if (sameBoot && state.pidNamespace !== undefined && state.pidNamespace !== pidNamespace()) return false;
   if (sameBoot && (isAlive(state.creator) || isAlive(state.init))) return false;
   return state.autoRemove || state.status === 'created';
 }

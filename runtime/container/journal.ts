@@ -3,18 +3,19 @@
  * and the next start after a crash all replay the same lines, in reverse; each undo may be done any number of times.
  */
 import { appendFileSync, readFileSync, rmdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type CgroupPlace, killCgroup, removeCgroups } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
 import { killProcess, type ProcessIdentity } from '../kernel/process-identity.js';
+import { claim, claimOf, isFreeFor, releaseClaim } from './cgroup-claim.js';
 import { removeRootPlace } from './root-place.js';
 import type { StateDirectory } from './state-directory.js';
 
 export type JournalEntry =
   /** A process that must be gone: stage, or the container's first. */
   | { readonly undo: 'process'; readonly process: ProcessIdentity }
-  /** Cgroups to empty and remove. */
-  | { readonly undo: 'cgroups'; readonly places: readonly CgroupPlace[] }
+  /** Cgroups to empty and remove, unless the claim to them has become another container's. */
+  | { readonly undo: 'cgroups'; readonly places: readonly CgroupPlace[]; readonly claim?: string }
   /** Empty folders, or such as only the kernel has filled (resctrl): the last first. */
   | { readonly undo: 'folders'; readonly paths: readonly string[] }
   /** A root that is mounted in the namespace of whoever made it. */
@@ -27,8 +28,15 @@ export function journal(directory: StateDirectory, entry: JournalEntry): void {
 
 /** Undoes everything, and removes the state directory. The caller holds its lock. */
 export async function undoAll(directory: StateDirectory): Promise<void> {
-  for (const entry of readJournal(directory).reverse()) await undo(entry);
+  for (const entry of readJournal(directory).reverse()) await undo(entry, resolve(directory.path));
   directory.remove();
+/** Announces cgroups, and claims them. @throws TareError `exists` when they are another container's */
+export async function journalCgroups(directory: StateDirectory, places: readonly CgroupPlace[]): Promise<void> {
+  const path = claimOf(places);
+  journal(directory, { undo: 'cgroups', places, ...(path !== undefined && { claim: path }) });
+  if (path !== undefined) await claim(path, resolve(directory.path));
+}
+
 }
 
 /** Whose processes they are, as far as the journal has come: stage is the first of them, and the container's own the last. */
@@ -63,17 +71,19 @@ function parseEntry(line: string, path: string): JournalEntry {
   }
 }
 
-async function undo(entry: JournalEntry): Promise<void> {
+async function undo(entry: JournalEntry, owner: string): Promise<void> {
   switch (entry.undo) {
     case 'process':
       return killProcess(entry.process);
     case 'cgroups':
       await killCgroup(entry.places);
-      return removeCgroups(entry.places);
+      await removeCgroups(entry.places);
+      return releaseClaim(entry.claim, owner);
     case 'folders':
       return entry.paths.toReversed().forEach(removeFolder);
     case 'root':
       return removeRootPlace(entry.path);
+      if (!isFreeFor(entry.claim, owner)) return;
   }
 }
 

@@ -8,7 +8,7 @@ import { native } from '../kernel/addon.js';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
 import { TareError } from '../kernel/error.js';
 import { closeAll } from '../kernel/fd.js';
-import { bootId, identityOf } from '../kernel/process-identity.js';
+import { bootId, identityOf, pidNamespace } from '../kernel/process-identity.js';
 import type { Config, ContainerId } from '../oci/index.js';
 import {
   CREATE,
@@ -26,7 +26,7 @@ import {
 } from '../plan/index.js';
 import { Promised } from '../plan/promised.js';
 import { answerCall } from './calls.js';
-import { journal } from './journal.js';
+import { journal, journalCgroups } from './journal.js';
 import type { Prepared, PrepareOptions } from './prepare.js';
 import { makeRootPlace, rootPlace } from './root-place.js';
 import { GATE_SOCKET, type StateDirectory, type StoredState } from './state-directory.js';
@@ -76,6 +76,7 @@ export function firstState(id: ContainerId, { bundle, cgroup }: Prepared, option
     ...(bundle.config.annotations && { annotations: bundle.config.annotations }),
     status: 'creating',
     bootId: bootId(),
+    pidNamespace: pidNamespace(),
     creator,
     cgroup: cgroup?.places ?? [],
     created: new Date().toISOString(),
@@ -94,7 +95,7 @@ export async function launch(
   gate: PrepareOptions['gate'],
 ): Promise<Launched> {
   directory.writeConfig(bundle.config);
-  if (cgroup) journal(directory, { undo: 'cgroups', places: cgroup.places });
+  if (cgroup) await journalCgroups(directory, cgroup.places);
   const classes = cacheClasses(bundle.config, state.id);
   if (classes.length > 0) journal(directory, { undo: 'folders', paths: classes });
 

@@ -23,7 +23,7 @@ import {
   NETWORK_KEY,
 } from './criu.js';
 import { exitStatus } from './exit-status.js';
-import { journal } from './journal.js';
+import { journal, journalCgroups } from './journal.js';
 import type { Prepared } from './prepare.js';
 import type { StateDirectory, StoredState } from './state-directory.js';
 
@@ -126,7 +126,7 @@ export async function restore(
   options: RestoreOptions,
 ): Promise<void> {
   directory.writeConfig(bundle.config);
-  if (cgroup) journal(directory, { undo: 'cgroups', places: cgroup.places });
+  if (cgroup) await journalCgroups(directory, cgroup.places);
   const { images, work = images } = options;
   mkdirSync(work, { recursive: true, mode: 0o700 });
   const stdio = options.stdio ?? [0, 1, 2];

@@ -11,7 +11,7 @@ import { TareError } from '../kernel/error.js';
 import { exactJson, parseExactJson } from '../kernel/exact-json.js';
 import { makeFolders, writeFileAtomic } from '../kernel/files.js';
 import { DirectoryLock } from '../kernel/lock.js';
-import { identityOf, type ProcessIdentity } from '../kernel/process-identity.js';
+import { identityOf, type ProcessIdentity, pidNamespace } from '../kernel/process-identity.js';
 import type { Config, ContainerId } from '../oci/index.js';
 import type { StepDescription } from '../plan/index.js';
 
@@ -28,6 +28,8 @@ export interface StoredState {
   readonly status: 'creating' | 'created' | 'running';
   readonly bootId: string;
   /** The process of Tare that created it. */
+  /** The pid namespace of the pids below: elsewhere they are others, or nobody. */
+  readonly pidNamespace?: string;
   readonly creator: ProcessIdentity;
   /** Process 1 of the container, in the creator's pid namespace. */
   readonly init?: ProcessIdentity;
@@ -66,7 +68,7 @@ export class StateDirectory {
     state: Omit<StoredState, 'formatVersion'>,
   ): Promise<{ directory: StateDirectory; lock: DirectoryLock }> {
     const directory = new StateDirectory(root, state.id);
-    const unnamed = new StateDirectory(root, `.${state.id}.${process.pid}` as ContainerId);
+    const unnamed = new StateDirectory(root, `.${state.id}.${pidNamespace()}.${process.pid}` as ContainerId);
     let lock: DirectoryLock | undefined;
     let made = false;
     try {
@@ -106,12 +108,13 @@ export class StateDirectory {
       .filter((directory) => directory.exists);
   }
 
-  /** Those whose creation was cut off before they had their name. */
+  /** Those whose creation was cut off before they had their name. One of another pid namespace is given time, as nobody is seen there. */
   static listUnnamed(root: string): StateDirectory[] {
     return folders(root)
       .filter((name) => {
-        const pid = /^\..+\.(\d+)$/.exec(name)?.[1];
-        return pid !== undefined && identityOf(Number(pid)) === undefined;
+        const [, namespace, pid] = /^\..+\.(\d+)\.(\d+)$/.exec(name) ?? [];
+        if (namespace === pidNamespace()) return identityOf(Number(pid)) === undefined;
+        return pid !== undefined && isOld(join(root, name));
       })
       .map((name) => new StateDirectory(root, name as ContainerId));
   }
@@ -212,6 +215,14 @@ export class StateDirectory {
 function folders(root: string): string[] {
   try {
     return readdirSync(root, { withFileTypes: true })
+/** Creating takes milliseconds until there is a name. */
+const LONG_MS = 60_000;
+
+function isOld(path: string): boolean {
+  const facts = statSync(path, { throwIfNoEntry: false });
+  return facts !== undefined && Date.now() - facts.mtimeMs > LONG_MS;
+}
+
       .filter((entry) => entry.isDirectory())
       .map((entry) => entry.name);
   } catch (error) {

@@ -2,7 +2,7 @@
  * Which process a pid is. Pids are used again; a pid together with the time at which its process started is not, within one
  * boot. proc_pid_stat(5), field 22; pidfd_open(2); proc(5), /proc/sys/kernel/random/boot_id.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { native } from './addon.js';
 import { TareError } from './error.js';
 import { OwnedFd } from './fd.js';
@@ -57,6 +57,11 @@ export function killProcess(identity: ProcessIdentity): void {
     // It has just ended, and somebody has waited for it.
     if (!(error instanceof TareError && error.syscall?.errno === 'ESRCH')) throw error;
   }
+}
+
+/** The pid namespace in which our pids are numbers: its inode. pid_namespaces(7), namespaces(7) */
+export function pidNamespace(): string {
+  return readlinkSync('/proc/self/ns/pid').replace(/\D/g, '');
 }
 
 /** Changes with each boot of the machine. */

@@ -34,23 +34,41 @@ describe('killed after every step of create', () => {
       ' of a container with a user namespace',
       { ...CONTAINER, linux: { ...CONTAINER.linux, ...userNamespace() } },
     ],
-  ])(
-    'the %s%s leaves nothing',
-    ([whom, , changes]) =>
-      inWorld(`killed-${whom}`, async (world) => {
-        const { path } = makeBundle(world, 'exit 0', changes);
-        const killer = join(packageRoot(), 'test/security/28-killer.mjs');
-        const { status, stdout, stderr } = await world.run([process.execPath, killer, whom, path, world.cgroup], {
-          timeoutMs: 110_000,
-        });
-        expect([status, stderr]).toEqual([0, expect.any(String)]);
-        const steps = stdout
-          .trim()
-          .split('\n')
-          .map((line) => JSON.parse(line) as { at: number; left: string[] });
-        expect(steps.length).toBeGreaterThan(80);
-        expect(steps.filter(({ left }) => left.length > 0)).toEqual([]);
-      }),
-    120_000,
+    [
+      'stage',
+      ' of a container with a user namespace and clocks, which a bridge makes,',
+      {
+        ...CONTAINER,
+        linux: {
+          ...CONTAINER.linux,
+          ...userNamespace(),
+          namespaces: [...(userNamespace().namespaces ?? []), { type: 'time' }],
+          timeOffsets: { monotonic: { secs: 9 } },
+        },
+      },
+    ],
+    [
+      'stage',
+      ' of a container without a mount namespace',
+      {
+        ...CONTAINER,
+        linux: { ...CONTAINER.linux, namespaces: CONTAINER.linux?.namespaces?.filter(({ type }) => type !== 'mount') },
+      },
+    ],
+  ])('the %s%s leaves nothing', { timeout: 120_000 }, ([whom, , changes]) =>
+    inWorld(`killed-${whom}`, async (world) => {
+      const { path } = makeBundle(world, 'exit 0', changes);
+      const killer = join(packageRoot(), 'test/security/28-killer.mjs');
+      const { status, stdout, stderr } = await world.run([process.execPath, killer, whom, path, world.cgroup], {
+        timeoutMs: 110_000,
+      });
+      expect([status, stderr]).toEqual([0, expect.any(String)]);
+      const steps = stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { at: number; left: string[] });
+      expect(steps.length).toBeGreaterThan(80);
+      expect(steps.filter(({ left }) => left.length > 0)).toEqual([]);
+    }),
   );
 });
