@@ -26,10 +26,6 @@ export function journal(directory: StateDirectory, entry: JournalEntry): void {
   appendFileSync(join(directory.path, 'journal'), `${JSON.stringify(entry)}\n`, { mode: 0o600 });
 }
 
-/** Undoes everything, and removes the state directory. The caller holds its lock. */
-export async function undoAll(directory: StateDirectory): Promise<void> {
-  for (const entry of readJournal(directory).reverse()) await undo(entry, resolve(directory.path));
-  directory.remove();
 /** Announces cgroups, and claims them. @throws TareError `exists` when they are another container's */
 export async function journalCgroups(directory: StateDirectory, places: readonly CgroupPlace[]): Promise<void> {
   const path = claimOf(places);
@@ -37,6 +33,10 @@ export async function journalCgroups(directory: StateDirectory, places: readonly
   if (path !== undefined) await claim(path, resolve(directory.path));
 }
 
+/** Undoes everything, and removes the state directory. The caller holds its lock. */
+export async function undoAll(directory: StateDirectory): Promise<void> {
+  for (const entry of readJournal(directory).reverse()) await undo(entry, resolve(directory.path));
+  directory.remove();
 }
 
 /** Whose processes they are, as far as the journal has come: stage is the first of them, and the container's own the last. */
@@ -76,6 +76,7 @@ async function undo(entry: JournalEntry, owner: string): Promise<void> {
     case 'process':
       return killProcess(entry.process);
     case 'cgroups':
+      if (!isFreeFor(entry.claim, owner)) return;
       await killCgroup(entry.places);
       await removeCgroups(entry.places);
       return releaseClaim(entry.claim, owner);
@@ -83,7 +84,6 @@ async function undo(entry: JournalEntry, owner: string): Promise<void> {
       return entry.paths.toReversed().forEach(removeFolder);
     case 'root':
       return removeRootPlace(entry.path);
-      if (!isFreeFor(entry.claim, owner)) return;
   }
 }
 

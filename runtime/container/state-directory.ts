@@ -27,9 +27,9 @@ export interface StoredState {
   /** As last written; whether the process is still there is looked up. */
   readonly status: 'creating' | 'created' | 'running';
   readonly bootId: string;
-  /** The process of Tare that created it. */
   /** The pid namespace of the pids below: elsewhere they are others, or nobody. */
   readonly pidNamespace?: string;
+  /** The process of Tare that created it. */
   readonly creator: ProcessIdentity;
   /** Process 1 of the container, in the creator's pid namespace. */
   readonly init?: ProcessIdentity;
@@ -212,9 +212,6 @@ export class StateDirectory {
   }
 }
 
-function folders(root: string): string[] {
-  try {
-    return readdirSync(root, { withFileTypes: true })
 /** Creating takes milliseconds until there is a name. */
 const LONG_MS = 60_000;
 
@@ -223,6 +220,9 @@ function isOld(path: string): boolean {
   return facts !== undefined && Date.now() - facts.mtimeMs > LONG_MS;
 }
 
+function folders(root: string): string[] {
+  try {
+    return readdirSync(root, { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map((entry) => entry.name);
   } catch (error) {
