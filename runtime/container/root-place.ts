@@ -5,7 +5,9 @@
  */
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MNT_DETACH, UMOUNT_NOFOLLOW } from '../kernel/constants/mount.js';
+import { TareError } from '../kernel/error.js';
 import { PlanBuilder, runPlan } from '../plan/index.js';
 
 /** @param directory the path of the state directory */
@@ -17,8 +19,24 @@ export function makeRootPlace(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 });
 }
 
-/** Any number of times. */
+/**
+ * Any number of times. A process that was killed just now may still be attaching the root: nothing can be attached to the place any
+ * more when it is gone.
+ */
 export async function removeRootPlace(path: string): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    await unmount(path);
+    if (removeEmpty(path)) break;
+    if (tries === MOST_TRIES) throw new TareError('busy', `${path} is still a mount point`, { path });
+    await sleep(PAUSE_MS);
+  }
+  removeEmpty(dirname(path));
+}
+
+const MOST_TRIES = 100;
+const PAUSE_MS = 20;
+
+async function unmount(path: string): Promise<void> {
   const builder = new PlanBuilder();
   builder.outside.umount2(
     { target: path, flags: MNT_DETACH | UMOUNT_NOFOLLOW },
@@ -26,14 +44,17 @@ export async function removeRootPlace(path: string): Promise<void> {
   );
   builder.outside.exit({ status: 0 });
   await runPlan(builder.build()).exited;
-  for (const folder of [path, dirname(path)]) removeEmpty(folder);
 }
 
-/** The folder of all places stays while another container has one. */
-function removeEmpty(path: string): void {
+/** False when something is mounted there, or lies in it: the folder of all places stays while another container has one. */
+function removeEmpty(path: string): boolean {
   try {
     rmdirSync(path);
+    return true;
   } catch (error) {
-    if (!['ENOENT', 'ENOTEMPTY'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return true;
+    if (code === 'EBUSY' || code === 'ENOTEMPTY') return false;
+    throw error;
   }
 }
