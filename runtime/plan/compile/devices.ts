@@ -38,6 +38,7 @@ const DEFAULT: readonly [name: string, major: number, minor: number][] = [
 
 const LINKS: readonly [name: string, target: string][] = [
   ['fd', '/proc/self/fd'],
+  ['core', '/proc/kcore'],
   ['stdin', '/proc/self/fd/0'],
   ['stdout', '/proc/self/fd/1'],
   ['stderr', '/proc/self/fd/2'],
