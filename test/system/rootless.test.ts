@@ -1,7 +1,8 @@
 /** A container of a user who is not root. */
-import { chmodSync, chownSync, mkdirSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { defaultConfig } from '../../runtime/container/index.js';
 import { probeFeatures } from '../../runtime/kernel/features.js';
 import { publicCopy } from '../harness/public-copy.js';
 import { makeRootfs } from '../harness/rootfs.js';
@@ -47,6 +48,43 @@ describe('a user who is not root', () => {
       ]);
       expect(ran.status).toBe(6);
     }));
+
+  it.each<[string, string[], RegExp, RegExp]>([
+    ['keeps what the host has locked', ['rbind', 'ro'], /^ro,nosuid,nodev,relatime\n$/, /^$/],
+    ['and what lies below', ['rbind', 'rnoexec'], /^rw,nosuid,nodev,noexec,relatime\n$/, /^$/],
+    [
+      'may not lift it',
+      ['rbind', 'ro', 'dev'],
+      /^$/,
+      /mount_setattr.*EPERM.*a user namespace may not lift restrictions/,
+    ],
+    [
+      'may not map owners',
+      ['rbind', 'idmap'],
+      /^$/,
+      /^tare: the mount at \/vol is to be idmapped, which only root may do\n$/,
+    ],
+  ])('whose volume %s: %j', (_, options, stdout, stderr) =>
+    inWorld('rootless-vol', async (world) => {
+      const rootfs = makeRootfs(join(world.folder, 'rootfs'));
+      const source = join(world.folder, 'source');
+      mkdirSync(source);
+      await world.run(['chown', '-R', `${UID}:${UID}`, rootfs]);
+      await world.run(['mount', '-t', 'tmpfs', '-o', 'nosuid,nodev', 'volume', source]);
+      const script = "grep ' /vol ' /proc/self/mountinfo | cut -d' ' -f6";
+      const config = defaultConfig({
+        rootfs,
+        args: ['sh', '-c', script],
+        caller: { uid: UID, gid: UID },
+        mounts: [{ destination: '/vol', source, options }],
+      });
+      writeFileSync(join(world.folder, 'config.json'), JSON.stringify(config));
+      const ran = await asUser(world, ['run', '--bundle', world.folder]);
+      await world.run(['umount', source]);
+      expect(ran.stdout).toMatch(stdout);
+      expect(ran.stderr).toMatch(stderr);
+    }),
+  );
 
   it('is told in one sentence which folder of states is not theirs', () =>
     inWorld('notmine', async (world) => {
