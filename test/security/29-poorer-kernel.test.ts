@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../../runtime/kernel/places.js';
 import { PlanBuilder, runPlan } from '../../runtime/plan/index.js';
+import { makeBundle, userNamespace } from '../harness/bundle.js';
 import { makeRootfs } from '../harness/rootfs.js';
 import { inWorld, type Ran, type World } from '../harness/world.js';
 import { attempt, SYSTEM_CALLS, withoutCalls } from './naive.js';
@@ -100,6 +101,36 @@ describe('without newer system calls', () => {
       expect(status).toBe(125);
       expect(stderr.match(/has no (\w+)/g)).toEqual(Object.keys(REQUIRED).map((name) => `has no ${name}`));
       expect(stderr.trim()).not.toContain('\n');
+    }));
+
+  it('mount_setattr: a volume in a user namespace keeps what the host has locked', () =>
+    inWorld('enosys', async (world) => {
+      const source = join(world.folder, 'source');
+      mkdirSync(source);
+      await world.run(['mount', '-t', 'tmpfs', '-o', 'nosuid,nodev,noatime', 'volume', source]);
+      const script = "grep ' /vol ' /proc/self/mountinfo | cut -d' ' -f6";
+      const { path } = makeBundle(world, script, {
+        mounts: [{ destination: '/vol', source, options: ['rbind', 'rro'] }],
+        linux: userNamespace(),
+      });
+      const ran = await tareWithout(world, SYSTEM_CALLS.mountSetattr, ['run', '--bundle', path]);
+      await world.run(['umount', source]);
+      expect(ran).toMatchObject({ stdout: 'ro,nosuid,nodev,noatime\n', stderr: '', status: 0 });
+    }));
+
+  it('mount_setattr: recursive options are refused where something lies below', () =>
+    inWorld('enosys', async (world) => {
+      const source = join(world.folder, 'source');
+      mkdirSync(join(source, 'below'), { recursive: true });
+      await world.run(['mount', '-t', 'tmpfs', 'volume', join(source, 'below')]);
+      const { path } = makeBundle(world, 'true', {
+        mounts: [{ destination: '/vol', source, options: ['rbind', 'rro'] }],
+      });
+      const ran = await tareWithout(world, SYSTEM_CALLS.mountSetattr, ['run', '--bundle', path]);
+      await world.run(['umount', join(source, 'below')]);
+      expect(ran.stderr).toBe(
+        'tare: /vol: recursive options of a source with mounts below it need mount_setattr (Linux 5.12)\n',
+      );
     }));
 
   it('mount_setattr: /dev and /proc that are links (attacks 4 and 8)', () =>
