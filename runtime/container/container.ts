@@ -21,7 +21,7 @@ import {
   thawCgroup,
 } from '../kernel/cgroup/index.js';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
-import { TareError } from '../kernel/error.js';
+import { type ErrorCode, TareError } from '../kernel/error.js';
 import { OwnedFd } from '../kernel/fd.js';
 import { stateRoot } from '../kernel/places.js';
 import {
@@ -212,10 +212,16 @@ export class Container {
     using _lock = await this.#directory.lock();
     using folder = new OwnedFd(native.open(this.#directory.path, O_PATH | O_DIRECTORY | O_CLOEXEC));
     const context = { directory: this.#directory, state: stored, config: this.#directory.readConfig() };
-    await openGate(folder.fd, GATE_SOCKET, {
-      steps: this.#directory.readGateSteps(),
-      onCall: (name, fd) => answerCall(context, name, fd),
-    });
+    try {
+      await openGate(folder.fd, GATE_SOCKET, {
+        steps: this.#directory.readGateSteps(),
+        onCall: (name, fd) => answerCall(context, name, fd),
+      });
+    } catch (error) {
+      // A step of it has failed, so it ends. Who hears of the failure finds it stopped.
+      if (stored.init && error instanceof TareError && ENDS.has(error.code)) await processEnd(stored.init);
+      throw error;
+    }
     this.#directory.write({ ...this.#directory.read(), status: 'running' });
   }
 
@@ -425,6 +431,9 @@ function isThere({ init, cgroup, pidNamespace: namespace }: StoredState): boolea
   if (namespace === undefined || namespace === pidNamespace()) return isAlive(init);
   return processesOf(cgroup).length > 0;
 }
+
+/** What a process that waits for its start has come to nothing with. */
+const ENDS: ReadonlySet<string> = new Set<ErrorCode>(['plan', 'command-not-found', 'command-not-executable']);
 
 /** The words are runc's: containerd takes them for "it is gone". */
 function notRunning(id: ContainerId): TareError {
