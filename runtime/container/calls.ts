@@ -4,6 +4,7 @@
  */
 import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
+import { scopeVersion, startScope } from '../kernel/systemd/scope.js';
 import { type Config, OCI_VERSION } from '../oci/index.js';
 import { CREATE, HOOK_CALLS, ID_HELPERS, type IdMaps } from '../plan/index.js';
 import { hookState, runRuntimeHooks } from './hooks.js';
@@ -24,6 +25,7 @@ type Handler = (context: CallContext, fd: number | undefined) => Promise<number 
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
   [CREATE.seccompListener]: passListener,
+  [CREATE.scope]: makeScope,
   [ID_HELPERS.uidMappings]: (context, fd) => passIds('uidMappings', context, fd),
   [ID_HELPERS.gidMappings]: (context, fd) => passIds('gidMappings', context, fd),
   [HOOK_CALLS.run]: runRuntimeHooks,
@@ -52,6 +54,13 @@ async function passIds(maps: IdMaps, { config }: CallContext, fd: number | undef
   } finally {
     native.close(fd);
   }
+}
+
+/** systemd moves the container's first process into a scope that it makes for it. */
+async function makeScope({ state: { id, scope, cgroup, init }, config }: CallContext): Promise<undefined> {
+  if (scope === undefined) throw new TareError('internal', `the container ${id} has no scope`);
+  if (init === undefined) throw new TareError('state', `the first process of ${id} has ended`);
+  await startScope(scope, init.pid, config.linux?.resources ?? {}, scopeVersion(cgroup));
 }
 
 /** The filter of the container's first process is loaded: its agent is told. */

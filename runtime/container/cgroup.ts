@@ -8,6 +8,8 @@ import { DEFAULT_DEVICE_RULES } from '../kernel/cgroup/devices.js';
 import { type CgroupHost, type CgroupPlan, type DeviceRule, planCgroup } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
 import type { Features } from '../kernel/features.js';
+import { checkSystemd } from '../kernel/systemd/scope.js';
+import { scopeOf } from '../kernel/systemd/scope-name.js';
 import type { Bundle, Config } from '../oci/index.js';
 import type { Caller } from '../plan/index.js';
 
@@ -21,9 +23,11 @@ export function cgroupOf(
   { cgroups, deviceProgram }: Features,
   caller: Caller,
   warnings: string[],
-  rootless?: boolean,
+  { rootless, systemdCgroup = false }: { readonly rootless?: boolean; readonly systemdCgroup?: boolean } = {},
 ): CgroupPlan | null {
-  const named = config.linux?.cgroupsPath;
+  const scope = systemdCgroup ? scopeOf(config.linux?.cgroupsPath, id, caller.uid) : undefined;
+  if (scope) checkSystemd(scope.uid);
+  const named = scope?.path ?? config.linux?.cgroupsPath;
   const resources = config.linux?.resources;
   if (cgroups.layout === 'none' && !resources) return null;
   const plan = planCgroup(cgroups, {
@@ -32,6 +36,7 @@ export function cgroupOf(
     devicePrograms: deviceProgram,
     owner: caller.uid === 0 ? ownerOf(config) : undefined,
     hierarchies: named || mayMount(config) ? 'all' : 'needed',
+    inScope: scope !== undefined,
   });
   const has = plan.places.length > 0;
   if (named && !has && cgroups.layout !== 'none')
@@ -46,7 +51,7 @@ export function cgroupOf(
     if (cgroups.layout !== 'none') warnings.push(sentence);
   }
   for (const { field, why } of plan.ignored) warnings.push(`${field} is ignored: ${why}`);
-  return has ? plan : null;
+  return has ? { ...plan, ...(scope && { scope }) } : null;
 }
 
 const NO_PERMISSION = 'rootless needs no limits + no cgrouppath when no permission is granted for cgroups';

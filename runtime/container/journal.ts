@@ -7,6 +7,8 @@ import { join, resolve } from 'node:path';
 import { type CgroupPlace, killCgroup, removeCgroups } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
 import { killProcess, type ProcessIdentity } from '../kernel/process-identity.js';
+import { stopScope } from '../kernel/systemd/scope.js';
+import type { Scope } from '../kernel/systemd/scope-name.js';
 import { claim, claimOf, isFreeFor, releaseClaim } from './cgroup-claim.js';
 import { removeRootPlace } from './root-place.js';
 import type { StateDirectory } from './state-directory.js';
@@ -16,6 +18,8 @@ export type JournalEntry =
   | { readonly undo: 'process'; readonly process: ProcessIdentity }
   /** Cgroups to empty and remove, unless the claim to them has become another container's. */
   | { readonly undo: 'cgroups'; readonly places: readonly CgroupPlace[]; readonly claim?: string }
+  /** A scope of systemd, whose processes are gone. */
+  | { readonly undo: 'scope'; readonly scope: Scope }
   /** Empty folders, or such as only the kernel has filled (resctrl): the last first. */
   | { readonly undo: 'folders'; readonly paths: readonly string[] }
   /** A root that is mounted in the namespace of whoever made it. */
@@ -75,6 +79,8 @@ async function undo(entry: JournalEntry, owner: string): Promise<void> {
   switch (entry.undo) {
     case 'process':
       return killProcess(entry.process);
+    case 'scope':
+      return stopScope(entry.scope);
     case 'cgroups':
       if (!isFreeFor(entry.claim, owner)) return;
       await killCgroup(entry.places);

@@ -13,6 +13,7 @@ import type { Config, ContainerId } from '../oci/index.js';
 import {
   CREATE,
   describeStep,
+  HOOK_CALLS,
   initImage,
   type Lane,
   type Plan,
@@ -79,6 +80,7 @@ export function firstState(id: ContainerId, { bundle, cgroup }: Prepared, option
     pidNamespace: pidNamespace(),
     creator,
     cgroup: cgroup?.places ?? [],
+    ...(cgroup?.scope && { scope: cgroup.scope }),
     created: new Date().toISOString(),
     autoRemove: options.autoRemove ?? false,
     supervised: options.supervisor !== 'caller',
@@ -95,6 +97,7 @@ export async function launch(
   gate: PrepareOptions['gate'],
 ): Promise<Launched> {
   directory.writeConfig(bundle.config);
+  if (cgroup?.scope) journal(directory, { undo: 'scope', scope: cgroup.scope });
   if (cgroup) await journalCgroups(directory, cgroup.places);
   const classes = cacheClasses(bundle.config, state.id);
   if (classes.length > 0) journal(directory, { undo: 'folders', paths: classes });
@@ -114,7 +117,8 @@ export async function launch(
     stdio: options.stdio,
     onCall: async (name, fd) => {
       // Its lane may be heard before the one that cloned it.
-      if (name === CREATE.seccompListener) await born.promise;
+      if (OF_THE_BORN.has(name)) await born.promise;
+      if (name === CREATE.written) return undefined;
       if (name !== CREATE.start)
         return answerCall({ directory, state: { ...state, init }, config: bundle.config }, name, fd);
       reached.resolve();
@@ -144,6 +148,14 @@ export async function launch(
   directory.write({ ...state, status: gate ? 'created' : 'running', init, stage });
   return { run, ...(gate && { openGate: () => opened.resolve() }) };
 }
+
+/** Calls in which the container's first process has a part. */
+const OF_THE_BORN: ReadonlySet<string> = new Set([
+  CREATE.seccompListener,
+  CREATE.scope,
+  CREATE.written,
+  ...Object.values(HOOK_CALLS),
+]);
 
 /** What of resctrl is made for this container alone. Nothing that is there already: undoing would take it from another. */
 function cacheClasses(config: Config, id: ContainerId): string[] {

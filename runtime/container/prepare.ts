@@ -24,6 +24,8 @@ export interface PrepareOptions
   readonly caller?: Caller;
   /** False: the container gets a cgroup or is refused. True, and unless told: who may not make one does without, if nothing is limited. */
   readonly rootless?: boolean;
+  /** systemd makes the cgroup: `linux.cgroupsPath` is then `slice:prefix:name`. */
+  readonly systemdCgroup?: boolean;
   /** What is known of the namespaces that are joined by path; looked at unless given. */
   readonly joined?: JoinedNamespaces;
 }
@@ -46,7 +48,7 @@ export function prepare(options: PrepareOptions): Prepared {
   checkIdHelpers(bundle.config, caller);
   refuseChangesOfHost(bundle.config, joined.own);
   const warnings: string[] = [];
-  const cgroup = cgroupOf(bundle, id, features, caller, warnings, options.rootless);
+  const cgroup = cgroupOf(bundle, id, features, caller, warnings, options);
   const compiled = compileCreate({
     bundle,
     id,

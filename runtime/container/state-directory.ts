@@ -12,6 +12,7 @@ import { exactJson, parseExactJson } from '../kernel/exact-json.js';
 import { makeFolders, writeFileAtomic } from '../kernel/files.js';
 import { DirectoryLock } from '../kernel/lock.js';
 import { identityOf, type ProcessIdentity, pidNamespace } from '../kernel/process-identity.js';
+import type { Scope } from '../kernel/systemd/scope-name.js';
 import type { Config, ContainerId } from '../oci/index.js';
 import type { StepDescription } from '../plan/index.js';
 
@@ -35,6 +36,8 @@ export interface StoredState {
   readonly init?: ProcessIdentity;
   readonly stage?: ProcessIdentity;
   readonly cgroup: readonly CgroupPlace[];
+  /** The scope of systemd that its cgroup is. */
+  readonly scope?: Scope;
   /** ISO 8601. */
   readonly created: string;
   /** Nobody wants to know about it once it has ended and its creator is gone. */

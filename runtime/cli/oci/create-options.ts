@@ -65,6 +65,7 @@ export function creation(context: OciContext, id: string, bundle: Bundle, flags:
     noPivot: !flags.pivot,
     noNewKeyring: !flags.newKeyring,
     rootless: parseRootless(context.globals.rootless),
+    systemdCgroup: context.globals.systemdCgroup,
     onWarning: (sentence) => warning(context.globals, sentence),
     ...debugging(context),
   };

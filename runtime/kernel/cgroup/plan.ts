@@ -3,7 +3,7 @@
  * there (through `CgroupFiles`) and answers with data. cgroups(7); cgroup-v2.rst; cgroup-v1/*.rst.
  */
 import { join } from 'node:path';
-import { whyNotEnabled } from './controllers.js';
+import { enableControllers, whyNotEnabled } from './controllers.js';
 import { delegateTo } from './delegate.js';
 import { realCgroupFiles } from './detect.js';
 import { makeDirectories } from './directories.js';
@@ -36,7 +36,8 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest, from: Cgrou
     if (controller === 'cgroup') return usable.some(({ version }) => version === 2) ? 2 : undefined;
     if (controller === 'devices' && takesPrograms(host, usable, request)) return 2;
     const hierarchy = usable.find((candidate) => candidate.controllers.includes(controller));
-    const why = hierarchy?.version === 2 ? whyNotEnabled(hierarchy, path, controller, files) : undefined;
+    const why =
+      hierarchy?.version === 2 && !request.inScope ? whyNotEnabled(hierarchy, path, controller, files) : undefined;
     if (why !== undefined) blocked.set(controller, why);
     return why === undefined ? hierarchy?.version : undefined;
   };
@@ -52,9 +53,10 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest, from: Cgrou
         (s) => hierarchy.controllers.includes(s.controller) || (hierarchy.version === 2 && s.controller === 'cgroup'),
       )
       .flatMap((setting) => offered(setting, hierarchy));
+    const managed = request.inScope === true && isOfSystemd(hierarchy);
     const here = hierarchy.controllers.filter((name) => hierarchy.version === 2 && versionOf(name) === 2);
-    actions.push(
-      ...makeDirectories(
+    const directories = () =>
+      makeDirectories(
         {
           hierarchy,
           path,
@@ -64,20 +66,30 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest, from: Cgrou
           settings: mine,
         },
         files,
-      ),
+      );
+    const own: CgroupAction[] = [
+      ...(managed
+        ? enableAbove(
+            hierarchy,
+            path,
+            here.filter((name) => needed.has(name)),
+            files,
+          )
+        : directories()),
       ...mine.map((setting) => asWrite(setting, hierarchy, path)),
-    );
-    if (hierarchy.version === 1) continue;
-    const directory = directoryIn(hierarchy, path);
-    if (realised.deviceProgram) actions.push(asProgram(realised.deviceProgram, directory));
-    if (request.owner !== undefined && host.layout === 'v2')
-      actions.push(...delegateTo(request.owner, directory, files));
+    ];
+    if (hierarchy.version === 2) {
+      const directory = directoryIn(hierarchy, path);
+      if (realised.deviceProgram) own.push(asProgram(realised.deviceProgram, directory));
+      if (request.owner !== undefined && host.layout === 'v2') own.push(...delegateTo(request.owner, directory, files));
+    }
+    actions.push(...(managed ? own.map((action) => ({ ...action, inScope: true })) : own));
   }
   const places = chosen.map((hierarchy) => placeIn(hierarchy, path));
   return {
     places,
     actions,
-    ...entranceOf(places),
+    ...entranceOf(request.inScope ? places.filter((place) => !isOfSystemd(place)) : places),
     unenforced: [
       ...realised.unenforced.map(({ field, why, controller = '' }) => ({ field, why: blocked.get(controller) ?? why })),
       ...missing,
@@ -93,6 +105,12 @@ export function planCgroup(host: CgroupHost, request: CgroupRequest, from: Cgrou
   }
 }
 
+/** systemd enables for a scope the controllers that it knows; others (huge pages, RDMA) are ours to enable. */
+function enableAbove(hierarchy: Hierarchy, path: string, names: readonly string[], files: CgroupFiles): CgroupAction[] {
+  const parents = [stepBase(hierarchy, path), ...pathSteps(hierarchy, path).slice(0, -1)];
+  return parents.flatMap((parent) => enableControllers(parent, names, [], files));
+}
+
 /** How a process gets into a cgroup, a new one or one that is there (`exec`). See `CgroupPlan`. */
 export function entranceOf(places: readonly CgroupPlace[]): Pick<CgroupPlan, 'tasks' | 'into' | 'procs'> {
   // `tasks`, not `cgroup.procs`: a thread that moves itself takes no lock that waits for an RCU grace period (0.02 ms, not 6 to 17).
@@ -106,6 +124,11 @@ function isNeeded(hierarchy: Hierarchy, needed: ReadonlySet<string>, host: Cgrou
   if (hierarchy.version === 2) return true;
   if (host.layout === 'v1' && hierarchy.controllers.includes('freezer')) return true;
   return hierarchy.controllers.some((controller) => needed.has(controller));
+}
+
+/** systemd manages version 2, or, where it uses version 1, the hierarchy by its name, beside which version 2 goes along. */
+function isOfSystemd({ version, controllers }: Pick<Hierarchy, 'version' | 'controllers'>): boolean {
+  return version === 2 || controllers.includes('name=systemd');
 }
 
 function placeIn(hierarchy: Hierarchy, path: string): CgroupPlace {

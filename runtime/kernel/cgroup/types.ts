@@ -3,6 +3,8 @@
  * data that the plan compiler turns into steps. cgroups(7); kernel: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/.
  */
 
+import type { Scope } from '../systemd/scope-name.js';
+
 /** `v1`: only version 1. `hybrid`: version 1 controllers beside a version 2 hierarchy. `v2`: the unified hierarchy. */
 export type CgroupLayout = 'v1' | 'hybrid' | 'v2' | 'none';
 
@@ -118,12 +120,17 @@ export interface CgroupRequest {
    * a container with a cgroup namespace of its own that may write to it.
    */
   readonly owner?: number;
+  /**
+   * systemd makes the cgroup, as a scope, in the hierarchies that it manages: version 2, and its own of version 1. Nobody makes it there
+   * before, and what is set there is set once the scope is.
+   */
+  readonly inScope?: boolean;
   /** Whether device rules may become a program where there is no version 1 controller for them: `Features.deviceProgram`. */
   readonly devicePrograms?: boolean;
 }
 
-/** One thing to do, in this order. */
-export type CgroupAction =
+/** One thing to do, in this order. `inScope`: once systemd has made the scope. */
+export type CgroupAction = { readonly inScope?: boolean } & (
   | {
       readonly do: 'mkdir';
       readonly path: string;
@@ -158,7 +165,8 @@ export type CgroupAction =
       readonly program: Uint8Array;
       readonly field: string;
       readonly why: string;
-    };
+    }
+);
 
 /** Where a cgroup lies in one hierarchy. Plain data: it is kept in the container's state. */
 export interface CgroupPlace {
@@ -170,6 +178,8 @@ export interface CgroupPlace {
 }
 
 export interface CgroupPlan {
+  /** Of systemd, where it makes the cgroup. */
+  readonly scope?: Scope;
   readonly places: readonly CgroupPlace[];
   readonly actions: readonly CgroupAction[];
   /**

@@ -21,48 +21,18 @@ export interface CgroupEntrance {
   readonly files: readonly Slot<'fd'>[];
 }
 
+/** The call step that has systemd make the scope with the container's first process in it. */
+export const SCOPE_CALL = 'scope';
+
 /** Outside: the cgroup's directories and limits. */
 export function makeCgroup(compilation: Compilation): CgroupEntrance {
   const { builder, cgroup, features } = compilation;
   warnOfLittleMemory(compilation);
   if (cgroup === null) return { into: 'none', files: [] };
-  let open: Slot<'fd'> | undefined;
-  cgroup.actions.forEach((action, i) => {
-    const outside = builder.outside.for(action.field);
-    if (action.do === 'mkdir') {
-      outside.mkdirat(
-        { dir: 'cwd', path: action.path, mode: action.mode },
-        { why: action.why, tolerate: action.shared ? ['EEXIST'] : [] },
-      );
-    } else if (action.do === 'device-program') {
-      const directory = outside.openat2(
-        { dir: 'cwd', path: action.path, flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve: 0 },
-        { as: 'cgroup directory', why: 'the cgroup that the program is for' },
-      );
-      outside.cgroup_device({ cgroup: directory, program: action.program }, action.why);
-      outside.close({ fd: directory }, 'the program stays with the cgroup');
-    } else if (action.do === 'chown') {
-      outside.fchownat(
-        { dir: 'cwd', path: action.path, uid: action.uid, gid: UNCHANGED, flags: 0 },
-        { why: action.why, tolerate: ['ENOENT'] },
-      );
-    } else {
-      // Several values for one file in a row (device rules) take one open; each write is a value.
-      const isSame = (other: CgroupAction | undefined) => other?.do === 'write' && other.path === action.path;
-      if (!isSame(cgroup.actions[i - 1])) {
-        open = outside.openat2(
-          { dir: 'cwd', path: action.path, flags: O_WRONLY | O_CLOEXEC, mode: 0, resolve: 0 },
-          { as: shortName(action.path), why: action.why },
-        );
-      }
-      if (open) {
-        const tolerate = action.optional ? ['EINVAL', 'ENOENT'] : [];
-        const why = `${action.value}: ${action.why}`;
-        outside.write({ fd: open, data: Buffer.from(action.value) }, { why, tolerate });
-      }
-      if (open && !isSame(cgroup.actions[i + 1])) outside.close({ fd: open }, 'written');
-    }
-  });
+  perform(
+    compilation,
+    cgroup.actions.filter(({ inScope }) => !inScope),
+  );
   // Who has become a user of the container may not put a process there; writing to a file that outside has opened it may.
   return openEntrances(builder.outside, cgroup, features.cloneIntoCgroup && !changesUserInBridge(compilation));
 }
@@ -85,6 +55,59 @@ export function openEntrances(lane: LaneBuilder, cgroup: Entrance, byClone: bool
       { as: shortName(path), why: 'opened with the rights of outside; the container enters by writing to it' },
     );
   }
+}
+
+/** Outside, once the process is born: systemd moves it into the scope, whose limits are then set; until then *inside* waits. */
+export function enterScope(compilation: Compilation): void {
+  const { builder, cgroup } = compilation;
+  if (!cgroup?.scope) return;
+  const outside = builder.outside.for('linux.cgroupsPath');
+  outside.call({ name: SCOPE_CALL, fd: 'none' }, `systemd makes ${cgroup.scope.unit}, with the process in it`);
+  perform(
+    compilation,
+    cgroup.actions.filter(({ inScope }) => inScope),
+  );
+  builder.sync('outside', 'inside', 'it is in its scope');
+}
+
+function perform({ builder }: Compilation, actions: readonly CgroupAction[]): void {
+  let open: Slot<'fd'> | undefined;
+  actions.forEach((action, i) => {
+    const outside = builder.outside.for(action.field);
+    if (action.do === 'mkdir') {
+      outside.mkdirat(
+        { dir: 'cwd', path: action.path, mode: action.mode },
+        { why: action.why, tolerate: action.shared ? ['EEXIST'] : [] },
+      );
+    } else if (action.do === 'device-program') {
+      const directory = outside.openat2(
+        { dir: 'cwd', path: action.path, flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve: 0 },
+        { as: 'cgroup directory', why: 'the cgroup that the program is for' },
+      );
+      outside.cgroup_device({ cgroup: directory, program: action.program }, action.why);
+      outside.close({ fd: directory }, 'the program stays with the cgroup');
+    } else if (action.do === 'chown') {
+      outside.fchownat(
+        { dir: 'cwd', path: action.path, uid: action.uid, gid: UNCHANGED, flags: 0 },
+        { why: action.why, tolerate: ['ENOENT'] },
+      );
+    } else {
+      // Several values for one file in a row (device rules) take one open; each write is a value.
+      const isSame = (other: CgroupAction | undefined) => other?.do === 'write' && other.path === action.path;
+      if (!isSame(actions[i - 1])) {
+        open = outside.openat2(
+          { dir: 'cwd', path: action.path, flags: O_WRONLY | O_CLOEXEC, mode: 0, resolve: 0 },
+          { as: shortName(action.path), why: action.why },
+        );
+      }
+      if (open) {
+        const tolerate = action.optional ? ['EINVAL', 'ENOENT'] : [];
+        const why = `${action.value}: ${action.why}`;
+        outside.write({ fd: open, data: Buffer.from(action.value) }, { why, tolerate });
+      }
+      if (open && !isSame(actions[i + 1])) outside.close({ fd: open }, 'written');
+    }
+  });
 }
 
 /** An id that chown(2) leaves as it is. */

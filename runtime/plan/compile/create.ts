@@ -10,7 +10,7 @@ import { PlanBuilder } from '../builder.js';
 import type { Plan, Slot } from '../plan.js';
 import { PR_SET_PDEATHSIG } from './abi.js';
 import { giveBirth } from './birth.js';
-import { enterCgroup, makeCgroup } from './cgroup.js';
+import { enterCgroup, enterScope, makeCgroup, SCOPE_CALL } from './cgroup.js';
 import type { Compilation, CompileInput } from './compilation.js';
 import { makeDevices } from './devices.js';
 import { runCreateHooks, runStartHooks } from './hooks.js';
@@ -50,6 +50,8 @@ export interface Compiled {
 export const CREATE = {
   /** The call step between create and start. */
   start: 'start',
+  /** The call step before stage leaves a container that has no cgroup. */
+  written: 'written',
   /** Given with the gate `socket`: the listening socket to which `start` connects. */
   gate: 'gate',
   /** The call step that hands over the seccomp listener, after the gate. */
@@ -60,6 +62,8 @@ export const CREATE = {
   state: 'state',
   /** Given where the container has no mount namespace of its own: an empty folder for its root. */
   rootPlace: ROOT_PLACE,
+  /** The call step that has systemd make a scope. */
+  scope: SCOPE_CALL,
   /** Given: the supervisor's listening socket. */
   listener: 'listener',
   /** Given with `init`: a sealed memory file of Tare's init. */
@@ -93,6 +97,7 @@ export function compileCreate(input: CompileInput): Compiled {
   const entrance = makeCgroup(compilation);
   const cacheClass = makeClass(compilation);
   const pid = giveBirth(compilation, entrance);
+  enterScope(compilation);
   moveDevices(compilation, pid);
   enterCgroup(compilation, entrance);
   resetAffinity(compilation);
@@ -137,7 +142,7 @@ export function compileCreate(input: CompileInput): Compiled {
  * Where creating and starting are two operations: the container is made, but for its user and its program. With a socket, stage
  * leaves it there.
  */
-function waitForStart({ builder, gate, process, config }: Compilation, listener: Slot<'fd'> | undefined): void {
+function waitForStart({ builder, gate, process, config, cgroup }: Compilation, listener: Slot<'fd'> | undefined): void {
   if (gate === undefined) return;
   const { outside, inside } = builder;
   const { args = [], env = [] } = process;
@@ -160,6 +165,8 @@ function waitForStart({ builder, gate, process, config }: Compilation, listener:
     'it lives on when stage has ended, as a child of whoever reaps for the caller',
   );
   builder.sync('inside', 'outside', 'the container is made, but for its user and its program: stage can go');
+  // Whatever is in the cgroup is found there; without one only the journal knows of the process.
+  if (cgroup === null) outside.call({ name: CREATE.written, fd: 'none' }, 'not before its process is in the journal');
   inside.await_start({ listener }, 'created; waits for the start');
 }
 

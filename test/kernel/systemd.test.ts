@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import { marshal, unmarshal } from '../../runtime/kernel/systemd/marshal.js';
+import { limitProperties } from '../../runtime/kernel/systemd/properties.js';
+import { scopeOf } from '../../runtime/kernel/systemd/scope-name.js';
+import { failureOf } from './support.js';
+
+describe('the name of a scope', () => {
+  it.each([
+    ['system.slice:docker:1234', 'docker-1234.scope', '/system.slice/docker-1234.scope'],
+    ['a-b-c.slice:cri:x', 'cri-x.scope', '/a.slice/a-b.slice/a-b-c.slice/cri-x.scope'],
+    ['-.slice:x:y', 'x-y.scope', '/x-y.scope'],
+    [':libpod:1', 'libpod-1.scope', '/system.slice/libpod-1.scope'],
+    ['machine.slice::1', '1.scope', '/machine.slice/1.scope'],
+    [undefined, 'tare-box.scope', '/system.slice/tare-box.scope'],
+    ['', 'tare-box.scope', '/system.slice/tare-box.scope'],
+  ])('%s is %s at %s', (cgroupsPath, unit, path) => {
+    expect(scopeOf(cgroupsPath, 'box', 0)).toMatchObject({ unit, path, uid: 0 });
+  });
+
+  it('of a user lies below that user’s manager', () => {
+    expect(scopeOf('user.slice:libpod:1', 'box', 1000).path).toBe(
+      '/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-1.scope',
+    );
+  });
+
+  it.each([
+    [
+      '/docker/1234',
+      'expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups, got "/docker/1234" instead',
+    ],
+    ['a:b:c:d', 'expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups, got "a:b:c:d" instead'],
+    ['../x.slice:a:b', '"../x.slice" is no slice of systemd'],
+    ['a--b.slice:a:b', '"a--b.slice" is no slice of systemd'],
+    ['system:a:b', '"system" is no slice of systemd'],
+    ['system.slice:a:../b', '"a-../b.scope" is no name of a systemd unit'],
+    ['system.slice:a:', '"a-.scope" is no name of a systemd unit'],
+    ['system.slice:a:b.slice', '"b.slice" is a slice; a container gets a scope'],
+    [`system.slice:a:${'x'.repeat(300)}`, `"a-${'x'.repeat(300)}.scope" is no name of a systemd unit`],
+  ])('%s is refused', (cgroupsPath, why) => {
+    expect(failureOf(() => scopeOf(cgroupsPath, 'box', 0))).toMatchObject({
+      code: 'config',
+      path: 'linux.cgroupsPath',
+      message: `linux.cgroupsPath: ${why}`,
+    });
+  });
+});
+
+describe('a message', () => {
+  it('has each value at its place, and comes back as it was', () => {
+    const signature = 'ssa(sv)a(sa(sv))ub';
+    const values = [
+      'unit',
+      'replace',
+      [
+        ['PIDs', { signature: 'au', value: [1, 2] }],
+        ['MemoryMax', { signature: 't', value: 2n ** 64n - 1n }],
+      ],
+      [],
+      7,
+      1,
+    ] as const;
+    expect(unmarshal(signature, marshal(signature, values))).toEqual(values);
+    // The example of the specification's alignment: a byte, then a number at the next multiple of 4.
+    expect([...marshal('yu', [1, 2])]).toEqual([1, 0, 0, 0, 2, 0, 0, 0]);
+    // An empty array of structs is padded to 8, which its length does not count.
+    expect([...marshal('a(sv)', [[]])]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+  });
+
+  it('that ends too early is refused', () => {
+    expect(failureOf(() => unmarshal('s', Buffer.of(200, 0, 0, 0, 65))).code).toBe('protocol');
+  });
+});
+
+it('limits are what systemd calls them', () => {
+  const limits = {
+    memory: { limit: 100, swap: 150, reservation: 50 },
+    cpu: { shares: 1024, quota: 50_500, period: 100_000, cpus: '0-2,9' },
+    pids: { limit: 0 },
+  };
+  const plain = (version: 1 | 2) =>
+    Object.fromEntries(limitProperties(limits, version).map(([name, { value }]) => [name, value]));
+  const both = {
+    CPUQuotaPeriodUSec: 100_000,
+    CPUQuotaPerSecUSec: 510_000,
+    TasksMax: 1,
+    AllowedCPUs: Uint8Array.of(0b111, 0b10),
+  };
+  expect(plain(2)).toEqual({ ...both, MemoryMax: 100, MemorySwapMax: 50, MemoryLow: 50, CPUWeight: 100 });
+  expect(plain(1)).toEqual({ ...both, MemoryLimit: 100, CPUShares: 1024 });
+  expect(limitProperties({ pids: { limit: -1 } }, 2)).toEqual([
+    ['TasksMax', { signature: 't', value: 2n ** 64n - 1n }],
+  ]);
+});
