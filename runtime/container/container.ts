@@ -351,7 +351,7 @@ export class Container {
     const status = this.#status(this.#directory.read());
     if (status === 'stopped' || status === 'creating')
       throw new TareError('state', `container not running: ${this.id} is ${status}`);
-    updateLimits(this.#directory, this.#cgroup('limited'), change, rdt);
+    await updateLimits(this.#directory, this.#cgroup('limited'), change, rdt);
   }
 
   /** How many of its processes the kernel has killed because its memory limit was reached. */

@@ -6,6 +6,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CgroupPlace, mergeLimits, updateCgroup } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
+import { changeScope, scopeVersion } from '../kernel/systemd/scope.js';
 import type { Config, IntelRdt, Resources } from '../oci/index.js';
 import { RESCTRL } from '../plan/index.js';
 import type { StateDirectory } from './state-directory.js';
@@ -17,19 +18,22 @@ export type RdtChange = Pick<IntelRdt, 'l3CacheSchema' | 'memBwSchema'>;
  * The caller holds the container's lock. Device rules are not changed.
  * @throws TareError `config`, `unsupported` or `system-call`; then all is as before
  */
-export function updateLimits(
+export async function updateLimits(
   directory: StateDirectory,
   places: readonly CgroupPlace[],
   change: Resources,
   rdt: RdtChange = {},
-): void {
+): Promise<void> {
   const config = directory.readConfig();
   const { devices: _, ...limits } = change;
   const before = config.linux?.resources ?? {};
   const intelRdt = changedClass(config, rdt);
-  updateCgroup(places, limits, before);
-  if (intelRdt) updateClass(intelRdt, directory.id, rdt);
   const resources = mergeLimits(before, limits) as Resources;
+  const { scope } = directory.read();
+  updateCgroup(places, limits, before);
+  // It writes what it knows again whenever it is reloaded.
+  if (scope) await changeScope(scope, resources, scopeVersion(places));
+  if (intelRdt) updateClass(intelRdt, directory.id, rdt);
   directory.writeConfig({ ...config, linux: { ...config.linux, resources, ...(intelRdt && { intelRdt }) } });
 }
 

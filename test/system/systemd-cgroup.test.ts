@@ -65,6 +65,17 @@ describe('beside systemd', () => {
       // Who joins it later, and who is counted.
       expect((await tare(systemd, 'exec', 'c1', 'cat', '/proc/self/cgroup')).stdout).toContain(`0::${scope}\n`);
       expect((await tare(systemd, 'ps', '--format', 'json', 'c1')).stdout.trim()).toMatch(/^\[\d+\]$/);
+      // What it is told later, systemd must know, or it would write the old value again when it is reloaded.
+      const change = join(systemd.folder, 'change.json');
+      const limit = 2 << 20;
+      writeFileSync(change, JSON.stringify({ hugepageLimits: [{ pageSize: '2MB', limit }] }));
+      expect((await tare(systemd, 'update', '--resources', change, 'c1')).stderr).toBe('');
+      const changed = await systemd.run(['cat', `/sys/fs/cgroup${scope}/hugetlb.2MB.max`]);
+      expect(changed.stdout).toBe(`${limit}\n`);
+      const scopes = JSON.stringify(join(packageRoot(), 'dist/runtime/kernel/systemd/scope.js'));
+      const tell = `import(${scopes}).then((s) => s.changeScope({ unit: 'tare-box.scope', uid: 0 }, { pids: { limit: 7 } }, 2))`;
+      expect((await systemd.run([process.execPath, '-e', tell])).stderr).toBe('');
+      expect(await property(systemd, 'tare-box.scope', 'TasksMax')).toBe('7');
       expect((await tare(systemd, 'delete', '--force', 'c1')).stderr).toBe('');
       expect(await property(systemd, 'tare-box.scope', 'LoadState')).toBe('not-found');
       expect(existsSync(join(systemd.cgroup, scope))).toBe(false);
