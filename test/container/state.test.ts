@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +18,13 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Container, collectGarbage } from '../../runtime/container/index.js';
 import { journal, undoAll } from '../../runtime/container/journal.js';
 import { StateDirectory, type StoredState } from '../../runtime/container/state-directory.js';
-import { bootId, identityOf, isAlive, type ProcessIdentity } from '../../runtime/kernel/process-identity.js';
+import {
+  bootId,
+  identityOf,
+  isAlive,
+  type ProcessIdentity,
+  pidNamespace,
+} from '../../runtime/kernel/process-identity.js';
 import { containerId } from '../../runtime/oci/index.js';
 
 let root: string;
@@ -208,10 +215,16 @@ describe('garbage', () => {
   it('is not what somebody holds the lock of, nor what is no container', async () => {
     const { lock } = await StateDirectory.create(root, state('a', { creator: nobody }));
     mkdirSync(join(root, 'machines'));
-    mkdirSync(join(root, `.half.${nobody.pid}`));
-    mkdirSync(join(root, `.half.${process.pid}`));
+    const namespace = pidNamespace();
+    mkdirSync(join(root, `.half.${namespace}.${nobody.pid}`));
+    mkdirSync(join(root, `.half.${namespace}.${process.pid}`));
+    // In another pid namespace, and so known by its age alone.
+    for (const age of [0, 3600]) {
+      mkdirSync(join(root, `.half.1.${age}`));
+      utimesSync(join(root, `.half.1.${age}`), Date.now() / 1000 - age, Date.now() / 1000 - age);
+    }
     expect(await collectGarbage(root)).toEqual([]);
     lock.release();
-    expect(readdirSync(root).sort()).toEqual([`.half.${process.pid}`, 'a', 'machines']);
+    expect(readdirSync(root).sort()).toEqual(['.half.1.0', `.half.${namespace}.${process.pid}`, 'a', 'machines']);
   });
 });
