@@ -224,6 +224,9 @@ describe('a bundle of a user who is not root', () => {
       expect(mine.slice(0, 7)).toEqual(other.slice(0, 7));
       expect(mine[7]).not.toBe(other[7]);
       expect(mine[8]).toBe('sleep');
+      const words = ['exec', 'c', 'sh', '-c', 'id -u; readlink /proc/self/ns/user'];
+      const further = await world.run(asUser([process.execPath, oci, '--root', state, ...words]), { env: {} });
+      expect([further.stdout, further.stderr]).toEqual([`0\n${other[0]}\n`, '']);
       await world.run(['kill', '-9', pid]);
       expect((await running).status).toBe(137);
     }));
