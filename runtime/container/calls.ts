@@ -4,6 +4,7 @@
  */
 import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
+import { annotatedProperties } from '../kernel/systemd/annotations.js';
 import { scopeVersion, startScope } from '../kernel/systemd/scope.js';
 import { type Config, OCI_VERSION } from '../oci/index.js';
 import { CREATE, HOOK_CALLS, ID_HELPERS, type IdMaps } from '../plan/index.js';
@@ -60,7 +61,8 @@ async function passIds(maps: IdMaps, { config }: CallContext, fd: number | undef
 async function makeScope({ state: { id, scope, cgroup, init }, config }: CallContext): Promise<undefined> {
   if (scope === undefined) throw new TareError('internal', `the container ${id} has no scope`);
   if (init === undefined) throw new TareError('state', `the first process of ${id} has ended`);
-  await startScope(scope, init.pid, config.linux?.resources ?? {}, scopeVersion(cgroup));
+  const properties = annotatedProperties(config.annotations);
+  await startScope(scope, init.pid, config.linux?.resources ?? {}, scopeVersion(cgroup), properties);
 }
 
 /** The filter of the container's first process is loaded: its agent is told. */

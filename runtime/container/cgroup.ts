@@ -8,6 +8,7 @@ import { DEFAULT_DEVICE_RULES } from '../kernel/cgroup/devices.js';
 import { type CgroupHost, type CgroupPlan, type DeviceRule, planCgroup } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
 import type { Features } from '../kernel/features.js';
+import { annotatedProperties } from '../kernel/systemd/annotations.js';
 import { checkSystemd } from '../kernel/systemd/scope.js';
 import { scopeOf } from '../kernel/systemd/scope-name.js';
 import type { Bundle, Config } from '../oci/index.js';
@@ -26,7 +27,10 @@ export function cgroupOf(
   { rootless, systemdCgroup = false }: { readonly rootless?: boolean; readonly systemdCgroup?: boolean } = {},
 ): CgroupPlan | null {
   const scope = systemdCgroup ? scopeOf(config.linux?.cgroupsPath, id, caller.uid) : undefined;
-  if (scope) checkSystemd(scope.uid);
+  if (scope) {
+    checkSystemd(scope.uid);
+    annotatedProperties(config.annotations); // what is wrong with them is said before anything is made
+  }
   const named = scope?.path ?? config.linux?.cgroupsPath;
   const resources = config.linux?.resources;
   if (cgroups.layout === 'none' && !resources) return null;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { annotatedProperties } from '../../runtime/kernel/systemd/annotations.js';
 import { marshal, unmarshal } from '../../runtime/kernel/systemd/marshal.js';
 import { limitProperties } from '../../runtime/kernel/systemd/properties.js';
 import { scopeOf } from '../../runtime/kernel/systemd/scope-name.js';
@@ -90,4 +91,31 @@ it('limits are what systemd calls them', () => {
   expect(limitProperties({ pids: { limit: -1 } }, 2)).toEqual([
     ['TasksMax', { signature: 't', value: 2n ** 64n - 1n }],
   ]);
+});
+
+it('properties that annotations name are as gdbus writes them', () => {
+  const properties = annotatedProperties({
+    'org.systemd.property.CollectMode': "'inactive-or-failed'",
+    'org.systemd.property.KillSignal': '37',
+    'org.systemd.property.TimeoutStopUSec': 'uint64 90000000',
+    'org.systemd.property.TimeoutStartSec': '2',
+    'org.systemd.property.After': "['a.service', 'b.service']",
+    'org.systemd.property.DefaultDependencies': 'true',
+    'com.example.other': 'x',
+  });
+  expect(Object.fromEntries(properties.map(([name, { signature, value }]) => [name, [signature, value]]))).toEqual({
+    CollectMode: ['s', 'inactive-or-failed'],
+    KillSignal: ['i', 37],
+    TimeoutStopUSec: ['t', 90_000_000],
+    TimeoutStartUSec: ['t', 2_000_000n],
+    After: ['as', ['a.service', 'b.service']],
+    DefaultDependencies: ['b', true],
+  });
+  const refused = (name: string, value: string) =>
+    failureOf(() => annotatedProperties({ [`org.systemd.property.${name}`]: value })).message;
+  expect(refused('A', 'true')).toBe('annotations["org.systemd.property.A"] names no property of systemd');
+  expect(refused('Slice', 'x; y')).toBe(
+    'annotations["org.systemd.property.Slice"] has no value that is understood: x; y',
+  );
+  expect(refused('TimeoutStopSec', "'x'")).toMatch(/ is no number of seconds: 'x'$/);
 });

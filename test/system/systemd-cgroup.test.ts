@@ -16,6 +16,7 @@ function bundleIn(folder: string, cgroupsPath: string | undefined, args: readonl
   const { process: of, linux, ...config } = exampleConfig();
   const changed = {
     ...config,
+    annotations: { 'org.systemd.property.TimeoutStopSec': '7' },
     root: { path: 'rootfs' },
     process: { ...of, terminal: false, args },
     linux: {
@@ -56,6 +57,7 @@ describe('beside systemd', () => {
       expect(await property(systemd, 'tare-box.scope', 'ControlGroup')).toBe(scope);
       expect(await property(systemd, 'tare-box.scope', 'Delegate')).toBe('yes');
       expect(await property(systemd, 'tare-box.scope', 'ActiveState')).toBe('active');
+      expect(await property(systemd, 'tare-box.scope', 'TimeoutStopUSec')).toBe('7s');
       const { stdout } = await systemd.run([
         'sh',
         '-c',

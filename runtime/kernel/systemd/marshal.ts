@@ -113,6 +113,8 @@ function basic(type: string, value: DBusValue): Buffer {
     case 'b':
     case 'u':
       return number(Number(value));
+    case 'i':
+      return number(Number(value) >>> 0);
     case 't': {
       const bytes = Buffer.alloc(8);
       bytes.writeBigUInt64LE(BigInt(value as number | bigint));

@@ -31,8 +31,14 @@ export function checkSystemd(uid: number): void {
     );
 }
 
-/** Makes the scope with a process in it, and waits until it is there. */
-export async function startScope(scope: Scope, pid: number, limits: CgroupLimits, version: 1 | 2): Promise<void> {
+/** Makes the scope with a process in it, and waits until it is there. @param more properties that the configuration names */
+export async function startScope(
+  scope: Scope,
+  pid: number,
+  limits: CgroupLimits,
+  version: 1 | 2,
+  more: readonly Property[] = [],
+): Promise<void> {
   const flag = (name: string, value = true): Property => [name, { signature: 'b', value }];
   const properties: Property[] = [
     ['Description', { signature: 's', value: `container ${scope.unit}` }],
@@ -46,6 +52,7 @@ export async function startScope(scope: Scope, pid: number, limits: CgroupLimits
     // It needs neither the machine’s start to be over, nor to be stopped with the others at its end.
     flag('DefaultDependencies', false),
     ...limitProperties(limits, version),
+    ...more,
   ];
   using systemd = await connect(scope.uid);
   const start = () =>
