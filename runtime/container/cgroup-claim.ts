@@ -4,7 +4,7 @@
  * is made: by a symbolic link to the state directory, which symlink(2) makes as a whole, or not at all, and never twice.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CgroupPlace } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
@@ -24,11 +24,11 @@ export function claimOf(places: readonly CgroupPlace[]): string | undefined {
     places[0];
   if (!place) return undefined;
   try {
-    const folder = join(stateRoot({ ...process.env, TARE_STATE: '' }), '.cgroups');
+    const folder = claimsFolder();
     makeFolders(folder);
     return join(folder, createHash('sha256').update(place.directory).digest('hex').slice(0, 32));
   } catch (error) {
-    if (['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    if (['EACCES', 'EPERM', 'EROFS', 'permission'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;
   }
 }
@@ -57,9 +57,26 @@ export function isFreeFor(path: string | undefined, owner: string): boolean {
   return whose === undefined || whose === owner;
 }
 
+/** Gives back what no container has any more, because its state was removed by other means. */
+export async function pruneClaims(): Promise<void> {
+  const folder = claimsFolder();
+  if (!existsSync(folder)) return;
+  using _lock = await DirectoryLock.acquire(folder, { waitMs: 10_000 });
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    const owner = claimant(path);
+    // The state is there before the claim, and after it.
+    if (owner !== undefined && !existsSync(join(owner, 'state.json'))) rmSync(path, { force: true });
+  }
+}
+
 /** Gives it back; nothing when it is another's. */
 export function releaseClaim(path: string | undefined, owner: string): void {
   if (path !== undefined && claimant(path) === owner) rmSync(path, { force: true });
+}
+
+function claimsFolder(): string {
+  return join(stateRoot({ ...process.env, TARE_STATE: '' }), '.cgroups');
 }
 
 function tryClaim(path: string, owner: string): boolean {

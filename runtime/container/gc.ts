@@ -5,6 +5,7 @@
 import { TareError } from '../kernel/error.js';
 import { bootId, isAlive, pidNamespace } from '../kernel/process-identity.js';
 import type { ContainerId } from '../oci/index.js';
+import { pruneClaims } from './cgroup-claim.js';
 import { destroy } from './destroy.js';
 import { readJournal } from './journal.js';
 import { StateDirectory } from './state-directory.js';
@@ -27,6 +28,7 @@ export async function collectGarbage(
       onFailure(error);
     }
   }
+  await pruneClaims();
   return removed;
 }
 

@@ -1,7 +1,7 @@
 // Kills the creation of a container after each of its steps: the runtime (by a victim of its own) or stage. Removes what is left as a
 // user would, and prints one line of JSON for each step: what is there still.
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Container, collectGarbage } from 'tare/container';
@@ -75,6 +75,17 @@ function leftOf(id) {
   const left = existsSync(join(state, id)) ? [`state ${id}`] : [];
   const hierarchies = readdirSync('/sys/fs/cgroup').map((name) => join('/sys/fs/cgroup', name, cgroup, id));
   left.push(...hierarchies.filter((path) => existsSync(path)));
+  const claims = readdirSync('/run/tare/.cgroups').filter((name) => name !== 'lock');
+  if (claims.some((name) => isClaimOf(name, id))) left.push('claim');
   if (readFileSync('/proc/self/mountinfo', 'utf8').split('\n').length !== mounts) left.push('mounts');
   return left;
+}
+
+function isClaimOf(name, id) {
+  try {
+    return readlinkSync(join('/run/tare/.cgroups', name)) === join(state, id);
+  } catch (error) {
+    if (error.code === 'ENOENT') return false;
+    throw error;
+  }
 }
