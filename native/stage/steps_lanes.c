@@ -5,7 +5,11 @@
 #include "report.h"
 #include "steps.h"
 #include "supervise.h"
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -36,6 +40,35 @@ int step_await_exec(struct call *call)
     return lane_await_end((unsigned)number_at(call, 0));
 }
 
+/*
+ * A process 1 gets no signal that it has no handler for, so that a container could not be asked to end before it is started: these end it
+ * while it waits. What comes with the connection is for the program.
+ */
+static int wait_until_readable(int fd)
+{
+    sigset_t ending, before;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGHUP);
+    sigaddset(&ending, SIGQUIT);
+    sigprocmask(SIG_BLOCK, &ending, &before);
+    int signals = signalfd(-1, &ending, SFD_CLOEXEC);
+    if (signals < 0)
+        return -1;
+    struct pollfd fds[] = { { .fd = fd, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+    int ready;
+    do
+        ready = poll(fds, 2, -1);
+    while (ready < 0 && errno == EINTR);
+    struct signalfd_siginfo info;
+    if (ready > 0 && !fds[0].revents && read(signals, &info, sizeof info) == sizeof info)
+        _exit(128 + (int)info.ssi_signo);
+    close(signals);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return ready < 0 ? -1 : 0;
+}
+
 /* Whoever may reach the socket's directory may start the container. From here on the lane reports to them; nobody else can connect. */
 int step_await_start(struct call *call)
 {
@@ -43,6 +76,8 @@ int step_await_start(struct call *call)
     int flags = fcntl(listener, F_GETFL);
     if (flags < 0 || fcntl(listener, F_SETFL, flags & ~O_NONBLOCK) < 0)
         return done_by(call, "fcntl", -1);
+    if (wait_until_readable(listener) < 0)
+        return done_by(call, "poll", -1);
     int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (connection < 0)
         return done_by(call, "accept4", -1);

@@ -4,6 +4,7 @@
  * https://github.com/opencontainers/runtime-tools/blob/master/docs/command-line-interface.md
  */
 import { Command, Option } from 'commander';
+import { TareError } from '../kernel/error.js';
 import { OCI_VERSION } from '../oci/index.js';
 import { prepareCommand, version } from './main.js';
 import { type Globals, OciContext } from './oci/context.js';
@@ -99,6 +100,9 @@ export async function main(argv: readonly string[]): Promise<void> {
   const context = new OciContext(() => oci.opts<Globals>());
   const wanted = commandName(argv);
   try {
+    // Else --help would hide that there is no such command; in runc's words.
+    if (wanted !== undefined && !(wanted in COMMANDS) && argv.some((word) => word === '-h' || word === '--help'))
+      throw new TareError('usage', `No help topic for '${wanted}': there is no such command`);
     await define(oci, context, wanted);
     await oci.parseAsync([...argv]);
   } catch (error) {

@@ -56,18 +56,23 @@ export async function runInForeground(options: Foreground): Promise<number> {
   let terminal: TerminalProxy | undefined;
   let pid: number | undefined;
   try {
-    container = await Container.run({
+    const bundle = withOurSize(creation.bundle);
+    // A terminal is arranged before the program writes to it.
+    const inSteps = bundle.config.process?.terminal ?? false;
+    container = await Container[inSteps ? 'create' : 'run']({
       onWarning: (sentence) => warn(program, sentence),
       ...creation,
-      bundle: withOurSize(creation.bundle),
+      bundle,
+      supervisor: 'stage',
       autoRemove: !keep,
       onProcess: (lane, one) => {
         if (lane === 'inside') pid = one;
       },
     });
-    signals.forwardTo(container);
     const master = container.run?.take(CREATE.console);
     if (master !== undefined) terminal = new TerminalProxy(master, { input: input ?? false });
+    if (inSteps) await startOrDelete(container);
+    signals.forwardTo(container);
     if (pid !== undefined) onStarted?.(pid);
     const { code } = await container.wait();
     await terminal?.drained();
@@ -78,6 +83,16 @@ export async function runInForeground(options: Foreground): Promise<number> {
     signals.stop();
     terminal?.close();
     if (container && !keep) await deleteQuietly(container);
+  }
+}
+
+/** As `Container.run` has it: what could not be started is not kept. */
+async function startOrDelete(container: Container): Promise<void> {
+  try {
+    await container.start();
+  } catch (error) {
+    await deleteQuietly(container);
+    throw error;
   }
 }
 

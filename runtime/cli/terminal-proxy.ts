@@ -40,8 +40,9 @@ export class TerminalProxy {
   /** Resolves when all that the container wrote has been shown; after a second in any case. */
   async drained(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
+    // Before an immediate is run, what can be read is: also when this process has not run for as long.
     const limit = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, 1000);
+      timer = setTimeout(() => setImmediate(resolve), 1000);
     });
     await Promise.race([this.#ended, limit]);
     clearTimeout(timer);

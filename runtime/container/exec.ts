@@ -25,7 +25,7 @@ import { differingNamespaces, entranceInto, openPlaces, rootOf, stopped } from '
 import { completedProcess } from './exec-process.js';
 import { type ExitStatus, exitStatus } from './exit-status.js';
 import { compileFilter } from './filter.js';
-import { homeOf } from './home.js';
+import { environmentOf, homeOf } from './home.js';
 import { sendListener } from './notify.js';
 import type { StateDirectory, StoredState } from './state-directory.js';
 
@@ -175,15 +175,21 @@ export async function startExec(prepared: PreparedExec, options: Omit<ExecOption
     await (supervised ? Promise.race([run.started, run.exited]) : run.exited);
   } catch (error) {
     await run.ended;
-    throw error;
+    throw refusedByCgroup(error, run.pid);
   }
   return new Exec(run, await born.promise);
 }
 
+/** The words are runc's. A cgroup of version 2 that has enabled controllers for those below it takes no process itself. */
+function refusedByCgroup(error: unknown, pid: number): unknown {
+  if (!(error instanceof TareError) || error.syscall?.errno !== 'EBUSY') return error;
+  const text = `error adding pid ${pid} to cgroups: device or resource busy: ${error.message}`;
+  return new TareError(error.code, text, { cause: error, syscall: error.syscall, path: error.path });
+}
+
 /** HOME as the container's /etc/passwd has it, as it sees that file now. */
 function withHome(process: Process, stored: StoredState): Process {
-  if (process.env?.some((entry) => entry.startsWith('HOME='))) return process;
-  return { ...process, env: [...(process.env ?? []), `HOME=${homeOf(rootOf(stored), process.user.uid)}`] };
+  return { ...process, env: environmentOf(process.env, () => homeOf(rootOf(stored), process.user.uid)) };
 }
 
 function passListener({ stored, config }: PreparedExec, pid: number, fd: number): undefined {

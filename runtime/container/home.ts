@@ -1,6 +1,6 @@
 /**
- * HOME for a program whose configuration names none: the home directory of its user in the image's /etc/passwd, else `/`. The
- * file is the image's, so it is looked up within the root and read with bounds. passwd(5); openat2(2), RESOLVE_IN_ROOT.
+ * The environment of a program, and HOME where its configuration names none: the home directory of its user in the image's /etc/passwd,
+ * else `/`. The file is the image's, so it is looked up within the root and read with bounds. passwd(5); openat2(2), RESOLVE_IN_ROOT.
  */
 import { native } from '../kernel/addon.js';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from '../kernel/constants/open.js';
@@ -8,12 +8,25 @@ import { OwnedFd } from '../kernel/fd.js';
 import { OPEN_UNTRUSTED, readRegular } from '../kernel/read-regular.js';
 import type { Bundle } from '../oci/index.js';
 
-/** The bundle with HOME in its environment. */
+/** The bundle with the environment that its program gets. */
 export function withHome(bundle: Bundle): Bundle {
   const { process } = bundle.config;
-  if (!process || process.env?.some((entry) => entry.startsWith('HOME='))) return bundle;
-  const env = [...(process.env ?? []), `HOME=${homeOf(bundle.rootfs, process.user.uid)}`];
+  if (!process) return bundle;
+  const env = environmentOf(process.env, () => homeOf(bundle.rootfs, process.user.uid));
   return { ...bundle, config: { ...bundle.config, process: { ...process, env } } };
+}
+
+/** Each variable once, as the last entry for it says, and HOME: an empty one is none. As runc has it; engines append what overrides. */
+export function environmentOf(entries: readonly string[] = [], home: () => string): string[] {
+  const variables = new Map<string, string>();
+  for (const entry of entries) {
+    const name = entry.split('=', 1)[0] as string;
+    // Where the last one stands.
+    variables.delete(name);
+    variables.set(name, entry);
+  }
+  if ((variables.get('HOME') ?? 'HOME=') === 'HOME=') variables.set('HOME', `HOME=${home()}`);
+  return [...variables.values()];
 }
 
 /** The home directory of a user id, as the root file system has it. */

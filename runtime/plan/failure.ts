@@ -4,6 +4,7 @@
  */
 import { errnoName, errnoNumber } from '../kernel/errno.js';
 import { type ErrorCode, formatCall, TareError } from '../kernel/error.js';
+import { SIGNALS } from '../kernel/signals.js';
 import type { Slot, Step } from './plan.js';
 import type { Report } from './reports.js';
 import { quote, slotText, stepText } from './symbols.js';
@@ -33,7 +34,7 @@ export function stepFailure(step: Step, report: Report, cause?: unknown): TareEr
 /** The same, where only the step's description is left. */
 export function describedFailure(step: StepDescription, report: Report, cause?: unknown): TareError {
   const errno = errnoName(report.error);
-  const syscall = { name: report.name || step.name, args: step.args, errno };
+  const syscall = { name: withSignalName(report.name) || step.name, args: step.args, errno };
   const code = codeOf(step, errno);
   const path = step.field === 'default' || step.field === '' ? undefined : step.field;
   const why = [path, step.why].filter(Boolean).join(': ');
@@ -63,6 +64,14 @@ function codeOf(step: StepDescription, errno: string): ErrorCode {
   if (!step.program) return 'plan';
   if (errno === 'ENOENT' || errno === 'ENOTDIR') return 'command-not-found';
   return NOT_EXECUTABLE.has(errno) ? 'command-not-executable' : 'plan';
+}
+
+/** What stage says of a program that it ran. A filter kills with SIGSYS. */
+function withSignalName(text: string): string {
+  return text.replace(/\bkilled by signal (\d+)/, (whole, number: string) => {
+    const name = SIGNALS[Number(number) - 1];
+    return name === undefined ? whole : `killed by ${name}${name === 'SIGSYS' ? ' (bad system call)' : ''}`;
+  });
 }
 
 /** A kind of several system calls (mkdir_in_root) reports which of them it was. */

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { homeOf, withHome } from '../../runtime/container/home.js';
+import { environmentOf, homeOf, withHome } from '../../runtime/container/home.js';
 import { defaultConfig } from '../../runtime/container/index.js';
 
 const USERS =
@@ -78,4 +78,13 @@ describe('a bundle', () => {
 
   it('without HOME gets it', () => expect(homes(['A=1'])).toEqual(['HOME=/var/www']));
   it('with HOME keeps its own', () => expect(homes(['HOME=/mine'])).toEqual(['HOME=/mine']));
+  it('with an empty HOME gets it', () => expect(homes(['HOME=/mine', 'HOME='])).toEqual(['HOME=/var/www']));
+  it('has each variable once: the last entry wins', () =>
+    expect(environmentOf(['A=1', 'B=2', 'A=3', 'HOME=/', 'BARE', 'C=a=b'], () => '/other')).toEqual([
+      'B=2',
+      'A=3',
+      'HOME=/',
+      'BARE',
+      'C=a=b',
+    ]));
 });

@@ -60,7 +60,13 @@ function wordsFor(error: TareError): string | undefined {
       return /^there is no container/.test(error.message) ? 'container does not exist' : undefined;
     case 'permission':
       return 'permission denied';
-    default:
-      return undefined;
+    case 'config': {
+      const [, field] = /\blinux\.memoryPolicy\.(mode|node|flag)/.exec(error.message) ?? [];
+      return field && `invalid memory policy ${field}`;
+    }
+    default: {
+      const [, name, number] = /\bhooks\.([a-zA-Z]+)\[(\d+)\]/.exec(error.message) ?? [];
+      return name && `error running ${name} hook #${number}`;
+    }
   }
 }

@@ -12,5 +12,5 @@ export function stateCommand(context: OciContext): Command {
 
 /** In its order, with a pid of 0 for a container without a process. */
 export function asRuncHasIt({ ociVersion, id, pid = 0, ...rest }: OciState): OciState {
-  return { ociVersion, id, pid, owner: '', ...rest };
+  return { ociVersion, id, pid, ...rest, owner: '' };
 }

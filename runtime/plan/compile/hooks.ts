@@ -61,7 +61,10 @@ export function runCreateHooks(compilation: Compilation, rootfs: Slot<'fd'>): Sl
 /** The last before the program: with its user, its rights and its root. */
 export function runStartHooks(compilation: Compilation, state: Slot<'fd'> | undefined): void {
   if (state === undefined) return;
-  runAll(compilation, 'startContainer', compilation.config.hooks?.startContainer ?? [], state);
+  // Without an environment of its own such a hook has the program's: so runc has it, and hooks have come to rely on it.
+  const { env: own } = compilation.process;
+  const hooks = compilation.config.hooks?.startContainer?.map((hook) => ({ ...hook, env: hook.env ?? own }));
+  runAll(compilation, 'startContainer', hooks ?? [], state);
   compilation.builder.inside.for('hooks.startContainer').close({ fd: state }, 'read; the program must not find it');
 }
 

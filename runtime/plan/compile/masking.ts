@@ -2,10 +2,13 @@
  * Masked and read-only paths: files of /proc and /sys that no namespace confines. Each is looked up once, within the root;
  * the descriptor found is what is mounted over. A path that is not there needs no mask. config-linux.md, "Masked Paths".
  */
+import { posix } from 'node:path';
+import type { LaneBuilder } from '../builder.js';
 import type { Slot } from '../plan.js';
 import {
   AT_EMPTY_PATH,
   AT_RECURSIVE,
+  MNT_DETACH,
   MOUNT_ATTR_NODEV,
   MOUNT_ATTR_NOEXEC,
   MOUNT_ATTR_NOSUID,
@@ -24,39 +27,64 @@ import { newFileSystem } from './new-file-system.js';
 
 const SAFE = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
-/** Hides each masked path: a directory under an empty one, a file under the null device. */
+/**
+ * Hides each masked path: a directory under an empty one, a file under the null device. A path that is named twice is hidden once: what
+ * lies over it would only be hidden again.
+ */
 export function maskPaths(compilation: Compilation, rootfs: Slot<'fd'>): void {
   const { builder, config } = compilation;
-  if (!config.linux?.maskedPaths?.length) return;
-  const nothing = nullDevice(compilation, builder.inside.for('linux.maskedPaths'), rootfs);
-  config.linux?.maskedPaths?.forEach((path, i) => {
+  const paths = config.linux?.maskedPaths ?? [];
+  if (paths.length === 0) return;
+  const all = builder.inside.for('linux.maskedPaths');
+  const nothing = nullDevice(compilation, all, rootfs);
+  const empty = emptyDirectory(all, rootfs);
+  const seen = new Set<string>();
+  paths.forEach((path, i) => {
+    const name = posix.normalize(`/${path}/`);
+    if (seen.has(name)) return;
+    seen.add(name);
     const inside = builder.inside.for(`linux.maskedPaths[${i}]`);
     const directory = inside.openat2(
       { dir: rootfs, path, flags: O_PATH | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve: RESOLVE_IN_ROOT },
       { as: `${path} directory`, why: `is ${path} there, and a directory?`, tolerate: ['ENOENT', 'ENOTDIR'] },
     );
     const ifDirectory = inside.with({ if: directory });
-    const empty = newFileSystem(ifDirectory, 'tmpfs', {
-      source: 'tmpfs',
-      data: ['mode=555'],
-      attributes: MOUNT_ATTR_RDONLY | SAFE,
-      why: 'an empty directory to hide it',
-    });
-    attach(ifDirectory, empty, directory, `${path}, which is hidden`);
+    attach(ifDirectory, copyOf(ifDirectory, empty, path, 'the empty directory'), directory, `${path}, which is hidden`);
 
     const file = inside.openat2(
       { dir: rootfs, path, flags: O_PATH | O_CLOEXEC, mode: 0, resolve: RESOLVE_IN_ROOT },
       { as: `${path} file`, unless: directory, why: `or a file?`, tolerate: ['ENOENT', 'ENOTDIR'] },
     );
     const ifFile = inside.with({ if: file });
-    const copy = ifFile.open_tree(
-      { dir: nothing, path: '', flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH },
-      { as: `${path} cover`, why: 'the null device, to hide it' },
-    );
-    attachWith(compilation, ifFile, copy, file, `${path}, which reads as empty`, [
+    const cover = copyOf(ifFile, nothing, path, 'the null device');
+    attachWith(compilation, ifFile, cover, file, `${path}, which reads as empty`, [
       { set: MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, why: 'whose mode nobody can change here' },
     ]);
   });
+  all.fchdir({ fd: empty }, 'the empty directory has no name: it lies over the root');
+  all.umount2({ target: '.', flags: MNT_DETACH }, 'and is needed there no more');
+}
+
+/**
+ * One for all of them: making a file system costs more than showing it once more. It is attached for as long as it is copied, which is
+ * only then possible before Linux 6.15; over the root, which is reached by its descriptor and so does not change.
+ */
+function emptyDirectory(lane: LaneBuilder, rootfs: Slot<'fd'>): Slot<'fd'> {
+  const empty = newFileSystem(lane, 'tmpfs', {
+    source: 'tmpfs',
+    data: ['mode=555'],
+    attributes: MOUNT_ATTR_RDONLY | SAFE,
+    why: 'an empty directory to hide others',
+  });
+  attach(lane, empty, rootfs, 'the root, while copies of it are made');
+  return empty;
+}
+
+function copyOf(lane: LaneBuilder, of: Slot<'fd'>, path: string, what: string): Slot<'fd'> {
+  return lane.open_tree(
+    { dir: of, path: '', flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH },
+    { as: `${path} cover`, why: `${what}, to hide it` },
+  );
 }
 
 // #region read-only-paths

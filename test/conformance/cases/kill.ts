@@ -1,5 +1,5 @@
 /** kill, pause and resume: which process gets which signal, and what a frozen container does. runtime.md and runc's commands. */
-import { equal, match } from 'node:assert/strict';
+import { equal, match, notEqual } from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { ok, refused } from '../container.js';
 import { suite } from '../suite.js';
@@ -55,6 +55,23 @@ export const killing = suite('kill and pause', (it) => {
     equal(await it.status(), 'stopped');
     refused(await it.start());
   });
+
+  for (const signal of ['TERM', 'INT', 'HUP']) {
+    it(
+      `a created container ends with SIG${signal}`,
+      'runtime.md, kill: created or running',
+      async ({ container, bench }) => {
+        const it = container();
+        ok(await it.create());
+        const pid = await it.pid();
+        ok(await it.kill(signal));
+        notEqual(await bench.exitOf(pid), 0);
+        equal(await it.status(), 'stopped');
+        refused(await it.start());
+        ok(await it.delete());
+      },
+    );
+  }
 
   it(
     'a stopped container cannot be killed',
