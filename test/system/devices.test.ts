@@ -147,4 +147,30 @@ describe('--no-pivot', () => {
       expect(world.contents().mounts).toEqual(before);
     }),
   );
+
+  it.each<[string, Changes['linux']]>([
+    ['', {}],
+    [' of its own', userNamespace()],
+  ])('no proc or sysfs of the host lets a user namespace%s mount one without masks', (_, linux) =>
+    inWorld('no-pivot-proc', async (world) => {
+      const other = join(world.folder, 'other');
+      mkdirSync(other);
+      for (const [type, place] of [
+        ['proc', '/proc'],
+        ['sysfs', '/sys'],
+        ['proc', other],
+      ] as const)
+        expect((await world.run(['mount', '-t', type, 'stacked', place])).status).toBe(0);
+      const before = world.contents().mounts;
+      const script = 'unshare -Umrpf mount -t proc none /tmp; unshare -Umrnf mount -t sysfs none /tmp; echo end';
+      const { path } = makeBundle(world, script, { linux });
+      const ran = await world.run(['tare-oci', 'run', '--no-pivot', '--bundle', path, 'unmasked']);
+      // The new sysfs hides the host's cgroups, of which the runtime warns.
+      const said = ran.stderr.replace(/^tare-oci: warning:.*\n/gm, '');
+      expect(said).toBe('mount: permission denied (are you root?)\n'.repeat(2));
+      expect(ran.stdout).toBe('end\n');
+      expect(world.contents().mounts).toEqual(before);
+      expect((await world.run(['umount', other, '/sys', '/proc'])).status).toBe(0);
+    }),
+  );
 });

@@ -3,6 +3,7 @@
  * then attached, by descriptor, to a target that was resolved within the root: no path of the hostile root file system is
  * ever handed to mount(2) (CVE-2021-30465). fsopen(2), open_tree(2), move_mount(2).
  */
+import { posix } from 'node:path';
 import { TareError } from '../../kernel/error.js';
 import type { Mount } from '../../oci/index.js';
 import type { LaneBuilder } from '../builder.js';
@@ -32,7 +33,8 @@ export interface Unfinished {
 export function mountAll(compilation: Compilation, rootfs: Slot<'fd'>): Unfinished[] {
   const unfinished: Unfinished[] = [];
   checkLabel(compilation);
-  compilation.config.mounts?.forEach((mount, i) => {
+  compilation.config.mounts?.forEach((asked, i) => {
+    const mount = { ...asked, destination: inRoot(compilation, asked.destination) };
     const field = `mounts[${i}]`;
     const options = mountOptions(mount.options ?? []);
     const lane = compilation.builder.inside.for(field);
@@ -56,6 +58,13 @@ export function finishMounts(compilation: Compilation, unfinished: readonly Unfi
     const why = 'read-only, now that all is in it';
     setAttributes(compilation.features, compilation.builder.inside.for(field), mount, { set, why });
   }
+}
+
+/** A destination that names the root file system's place on the host as well: other runtimes take it for the same. */
+function inRoot({ bundle }: Compilation, destination: string): string {
+  const path = posix.resolve('/', destination);
+  const below = `${bundle.rootfs.replace(/\/+$/, '')}/`;
+  return below !== '/' && path.startsWith(below) ? path.slice(below.length - 1) : destination;
 }
 
 function checkLabel({ config, features }: Compilation): void {

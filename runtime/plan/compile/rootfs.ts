@@ -4,7 +4,7 @@
  * pivot_root(2), NOTES: "pivot_root(".", ".")".
  */
 import { readFileSync, realpathSync } from 'node:fs';
-import { mountOf } from '../../kernel/mountinfo.js';
+import { mountOf, parseMountInfo } from '../../kernel/mountinfo.js';
 import type { LaneBuilder } from '../builder.js';
 import type { Slot } from '../plan.js';
 import {
@@ -143,24 +143,18 @@ function hostsRoot(inside: LaneBuilder): Slot<'fd'> {
 
 /**
  * `--no-pivot`, for machines that run from their initramfs: the root is moved over the host's, which stays below it, and entered by
- * chroot(2). A whole proc or sysfs of the host that is left there would let the container mount one without the masks of its own
- * (mount_too_revealing of the kernel), so these go first.
+ * chroot(2). A whole proc or sysfs of the host that could still be seen there would let a user namespace below the container mount one
+ * without the masks of its own (mount_too_revealing of the kernel), so these are covered first.
  */
 function moveRoot(compilation: Compilation, inside: LaneBuilder): void {
   const change = (target: string, flags: number, why: string) =>
     inside.mount({ source: 'none', target, type: 'none', flags, data: '' }, { why, tolerate: ['EINVAL', 'ENOENT'] });
-  // What is unmounted is unmounted at the peers of what it was mounted on, too.
-  const covers = has(compilation, 'user') || sharesMounts(compilation);
-  for (const target of ['/proc', '/sys']) {
-    if (covers) {
-      change(target, MS_REC | MS_SLAVE, 'nothing goes out of it');
-      inside.mount(
-        { source: 'tmpfs', target, type: 'tmpfs', flags: MS_RDONLY, data: '' },
-        { why: 'covered, where it may not be unmounted', tolerate: ['ENOENT'] },
-      );
-    } else {
-      inside.umount2({ target, flags: MNT_DETACH }, { why: 'not needed any more', tolerate: ['EINVAL', 'ENOENT'] });
-    }
+  for (const target of wholeViews(compilation)) {
+    change(target, MS_REC | MS_SLAVE, 'the host does not see what covers it');
+    inside.mount(
+      { source: 'tmpfs', target, type: 'tmpfs', flags: MS_RDONLY, data: '' },
+      { why: 'covered: it is the host’s, without masks', tolerate: ['ENOENT'] },
+    );
   }
   change('/', MS_PRIVATE, 'the move is not seen on the host');
   inside.mount(
@@ -168,6 +162,14 @@ function moveRoot(compilation: Compilation, inside: LaneBuilder): void {
     'the root is moved over the host’s',
   );
   inside.chroot({ path: '.' }, 'and entered: paths begin here');
+}
+
+/** Where the host has a proc or sysfs of which nothing is left out. */
+function wholeViews({ bundle }: Compilation): string[] {
+  const within = `${bundle.rootfs}/`;
+  const mounts = parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+  const whole = mounts.filter(({ fsType, root }) => root === '/' && (fsType === 'proc' || fsType === 'sysfs'));
+  return [...new Set(whole.map(({ mountPoint }) => mountPoint))].filter((point) => !point.startsWith(within));
 }
 
 /** What is more than the propagation that the whole tree has from the beginning: slave or private. With r: of the mounts below as well. */
