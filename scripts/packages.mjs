@@ -37,4 +37,5 @@ export const TEST_PACKAGES = [
   ['docker.io', 'dockerd, an engine that runs Tare'],
   ['containerd', 'another'],
   ['podman', 'and another'],
+  ['systemd', 'makes scopes for --systemd-cgroup, as process 1 of namespaces'],
 ];
