@@ -3,6 +3,7 @@
  * signals; its exit code is ours (128+n for a signal).
  */
 import type { Container, ExecOptions } from '../container/index.js';
+import { SIGKILL } from '../kernel/signals.js';
 import { SignalForwarder } from './signal-forwarder.js';
 import { TerminalProxy } from './terminal-proxy.js';
 
@@ -23,7 +24,14 @@ export async function execInForeground(container: Container, options: Foreground
     const started = await container.exec(rest);
     signals.forwardTo(started);
     if (started.console !== undefined) terminal = new TerminalProxy(started.console, { input });
-    onStarted?.(started.pid);
+    try {
+      onStarted?.(started.pid);
+    } catch (error) {
+      // Who called does not know of it, so it must not be there.
+      started.kill(SIGKILL);
+      await started.wait();
+      throw error;
+    }
     const { code } = await started.wait();
     await terminal?.drained();
     return code;

@@ -107,11 +107,15 @@ function handOver(container: Container, { consoleSocket, pidfdSocket, pidFile }:
   if (pidFile !== undefined) writePidFile(pidFile, pid);
 }
 
-/** By rename: who waits for the file never reads half a number. */
+/** By rename: who waits for the file never reads half a number. @throws TareError `usage` */
 export function writePidFile(path: string, pid: number): void {
-  // A file that is no plain one (/dev/stdout) cannot be replaced.
-  if (path.startsWith('/dev/')) writeFileSync(path, String(pid));
-  else writeFileAtomic(path, String(pid));
+  try {
+    // A file that is no plain one (/dev/stdout) cannot be replaced.
+    if (path.startsWith('/dev/')) writeFileSync(path, String(pid));
+    else writeFileAtomic(path, String(pid));
+  } catch (cause) {
+    throw new TareError('usage', `--pid-file ${path} cannot be written: ${(cause as Error).message}`, { cause, path });
+  }
 }
 
 /**
