@@ -141,6 +141,40 @@ describe('with CRIU 4', () => {
       }),
   );
 
+  it('one that has joined a network namespace joins the one that the bundle names then', () =>
+    inWorld('criunet', async (world) => {
+      const namespace = (name: string) => join(world.folder, name);
+      const open = async (name: string) => {
+        writeFileSync(namespace(name), '');
+        const made = `mount --bind /proc/self/ns/net ${namespace(name)} && ip link set lo up`;
+        expect(await world.run(['unshare', '--net', 'sh', '-c', made])).toEqual(done);
+      };
+      await open('first');
+      await open('second');
+      const joins = (name: string) => (config: { linux: { namespaces: { type: string }[] } }) => {
+        const others = config.linux.namespaces.filter(({ type }) => type !== 'network');
+        return {
+          ...config,
+          linux: { ...config.linux, namespaces: [...others, { type: 'network', path: namespace(name) }] },
+        };
+      };
+      const { oci, path, count } = await bundle(world, COUNTS, joins('first') as never);
+      const images = join(world.folder, 'images');
+      expect(await oci('run', '-d', '-b', path, 'c')).toEqual(done);
+      await until(() => existsSync(join(world.folder, 'vol/count')) && count() > 2);
+      expect(await oci('checkpoint', '--image-path', images, 'c')).toEqual(done);
+      const config = join(path, 'config.json');
+      writeFileSync(config, readFileSync(config, 'utf8').replace(namespace('first'), namespace('second')));
+      const before = count();
+      expect(await oci('restore', '-d', '--image-path', images, '-b', path, 'c')).toEqual(done);
+      await until(() => count() > before);
+      const { stdout } = await oci('exec', 'c', 'readlink', '/proc/1/ns/net');
+      const wanted = await world.run(['stat', '-Lc', 'net:[%i]', namespace('second')]);
+      expect(stdout).toBe(wanted.stdout);
+      await oci('delete', '--force', 'c');
+      for (const name of ['first', 'second']) await world.run(['umount', namespace(name)]);
+    }));
+
   it('--leave-running lets it go on', () =>
     inWorld('leave', async (world) => {
       const { oci, path, count } = await bundle(world, COUNTS);
