@@ -175,14 +175,19 @@ export async function startExec(prepared: PreparedExec, options: Omit<ExecOption
     await (supervised ? Promise.race([run.started, run.exited]) : run.exited);
   } catch (error) {
     await run.ended;
-    throw refusedByCgroup(error, run.pid);
+    throw toldClearly(error, run.pid);
   }
   return new Exec(run, await born.promise);
 }
 
-/** The words are runc's. A cgroup of version 2 that has enabled controllers for those below it takes no process itself. */
-function refusedByCgroup(error: unknown, pid: number): unknown {
-  if (!(error instanceof TareError) || error.syscall?.errno !== 'EBUSY') return error;
+/**
+ * The words are runc's. The container may have ended while it was being joined; and a cgroup of version 2 that has enabled controllers
+ * for those below it takes no process itself.
+ */
+function toldClearly(error: unknown, pid: number): unknown {
+  if (!(error instanceof TareError)) return error;
+  if (error.syscall?.name === 'setns' && error.syscall.errno === 'ESRCH') return stopped();
+  if (error.syscall?.errno !== 'EBUSY') return error;
   const text = `error adding pid ${pid} to cgroups: device or resource busy: ${error.message}`;
   return new TareError(error.code, text, { cause: error, syscall: error.syscall, path: error.path });
 }
