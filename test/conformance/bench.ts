@@ -20,6 +20,7 @@ import { join, resolve } from 'node:path';
 import { packageRoot } from '../../runtime/kernel/places.js';
 import { makeRootfs } from '../harness/rootfs.js';
 import { makeWorld, type Ran, type World } from '../harness/world.js';
+import { PATIENCE_MS } from './until.js';
 
 export interface Runtime {
   /** As differences.ts knows it: the last part of its path. */
@@ -36,7 +37,7 @@ export interface RunOptions {
   readonly fds?: readonly number[];
   /** Becomes this user first. */
   readonly uid?: number;
-  /** Killed after so long: 30 s unless told. */
+  /** Killed after so long; PATIENCE_MS unless told. */
   readonly timeoutMs?: number;
 }
 
@@ -47,8 +48,6 @@ export interface Running {
   readonly ended: Promise<Ran>;
   kill(signal: NodeJS.Signals): void;
 }
-
-const TIMEOUT_MS = 30_000;
 
 /** $RUNTIME, or the tare-oci of this tree. */
 export function chosenRuntime(path = process.env.RUNTIME || join(packageRoot(), 'dist/bin/tare-oci')): Runtime {
@@ -109,7 +108,7 @@ export class Bench {
   /** Its end is an error when that takes too long. */
   start(
     argv: readonly string[],
-    { stdin = '', env, cwd, fds = [], uid, timeoutMs = TIMEOUT_MS }: RunOptions = {},
+    { stdin = '', env, cwd, fds = [], uid, timeoutMs = PATIENCE_MS }: RunOptions = {},
   ): Running {
     const files = join(this.world.folder, 'tmp', `o${this.next()}`);
     if (typeof stdin === 'string') writeFileSync(`${files}.in`, stdin);
@@ -139,6 +138,8 @@ export class Bench {
         if (!late) done({ status: code ?? 128 + (signal === 'SIGKILL' ? 9 : 15), ...wrote() });
       });
     });
+    // A case that fails earlier waits for it no more.
+    ended.catch(() => undefined);
     return { pid: child.pid as number, ended, kill: (signal) => child.kill(signal) };
   }
 
@@ -148,8 +149,8 @@ export class Bench {
     if (known !== undefined) return Promise.resolve(known);
     return new Promise((done, failed) => {
       const timer = setTimeout(
-        () => failed(new Error(`process ${pid} has not ended after ${TIMEOUT_MS / 1000} s`)),
-        TIMEOUT_MS,
+        () => failed(new Error(`process ${pid} has not ended after ${PATIENCE_MS / 1000} s`)),
+        PATIENCE_MS,
       );
       this.#waiting.set(pid, (status) => {
         clearTimeout(timer);

@@ -9,6 +9,7 @@ import { TareError } from '../../runtime/kernel/error.js';
 import { chosenRuntime } from './bench.js';
 import { type Laboratory, openLaboratory } from './machine.js';
 import { type Outcome, runSuite } from './own.js';
+import { SUITES } from './suites.js';
 import { outcomeTable, validationTable } from './table.js';
 import { prepareSuite } from './validation/prepare.js';
 import { BROKEN } from './validation/reasons.js';
@@ -88,17 +89,29 @@ async function validation(suite: string, wanted: (name: string) => boolean, mach
 async function own(filter: string, machine: Laboratory | undefined, say: Say): Promise<boolean> {
   const outcomes = new Map<string, Outcome[]>();
   for (const name of machine ? Object.keys(machine.runtimes) : ['runc', 'tare-oci']) {
-    say(`this suite with ${name}`);
     let count = 0;
     const tell = (outcome: Outcome) => say(`this suite with ${name}: ${++count} ${outcome.test}`);
-    const path = machine?.runtimes[name];
-    const all =
-      machine && path
-        ? await machine.own(path, filter)
-        : await runSuite(chosenRuntime(name === 'runc' ? 'runc' : undefined), filter, 3, tell);
-    outcomes.set(name, all);
+    outcomes.set(
+      name,
+      machine
+        ? await ownInMachine(machine, name, filter, say)
+        : await runSuite(chosenRuntime(name === 'runc' ? 'runc' : undefined), filter, 3, tell),
+    );
   }
   const { text, good } = outcomeTable(outcomes);
   console.log(text);
   return good;
+}
+
+/** Part after part, so that there is something to tell. */
+async function ownInMachine(machine: Laboratory, name: string, filter: string, say: Say): Promise<Outcome[]> {
+  const all: Outcome[] = [];
+  for (const suite of SUITES) {
+    const part = `${suite.name} > `;
+    if (filter && !suite.cases.some((test) => (part + test.name).includes(filter))) continue;
+    say(`this suite with ${name}: ${part.slice(0, -3)}`);
+    const outcomes = await machine.own(machine.runtimes[name] as string, part);
+    all.push(...outcomes.filter(({ test }) => test.includes(filter)));
+  }
+  return all;
 }

@@ -162,3 +162,6 @@ export function refused(ran: Ran, why?: RegExp): string {
   if (why && !why.test(ran.stderr)) throw new Error(`refused for another reason than ${why}: ${ran.stderr}`);
   return ran.stderr;
 }
+
+/** What runtimes say of a container that there is not. */
+export const NOT_THERE = /does not exist|no such file/i;

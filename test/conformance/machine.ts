@@ -84,6 +84,7 @@ async function carry(machine: Machine, path: string): Promise<string> {
 
 async function results<T>(machine: Machine, words: readonly string[]): Promise<T[]> {
   const { status, stdout, stderr } = await machine.exec(['node', MAIN, ...words], {
+    env: { CONFORMANCE_PATIENCE: '150' },
     timeoutMs: HOUR_MS,
     maxOutput: 8 << 20,
   });

@@ -3,7 +3,7 @@ import { deepEqual, equal, match, notEqual, ok as truthy } from 'node:assert/str
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestConfig, TestHook } from '../config.js';
-import { type Container, ok, refused } from '../container.js';
+import { type Container, NOT_THERE, ok, refused } from '../container.js';
 import { type Scene, suite } from '../suite.js';
 
 const ALL = ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart', 'poststop'];
@@ -150,6 +150,20 @@ export const hooks = suite('hooks', (it) => {
     match(readFileSync(join(it.bundle, 'shared/root'), 'utf8'), /^bin\ndev\netc\n/);
   });
 
+  it('startContainer has the environment of the program, unless it is given its own', 'runc', async (scene) => {
+    const { it } = await logging(scene, []);
+    it.config.process.env = ['PATH=/bin', 'ONE=two'];
+    const args = ['sh', '-c', 'echo "$ONE $HOME" >> /shared/got'];
+    it.config.hooks = {
+      startContainer: [
+        { path: '/bin/sh', args },
+        { path: '/bin/sh', args, env: ['PATH=/bin', 'HOME=/its/own'] },
+      ],
+    };
+    ok(await it.run());
+    equal(readFileSync(join(it.bundle, 'shared/got'), 'utf8'), 'two /root\n /its/own\n');
+  });
+
   for (const name of ['prestart', 'createRuntime', 'createContainer']) {
     it(
       `a ${name} that fails ends create, and leaves nothing`,
@@ -158,7 +172,7 @@ export const hooks = suite('hooks', (it) => {
         const { it } = await logging(scene, []);
         it.config.hooks = { [name]: [{ path: '/bin/sh', args: ['sh', '-c', 'echo broken hook >&2; exit 3'] }] };
         refused(await it.create(), /hook/);
-        refused(await it.oci(['state', it.id]), /does not exist/);
+        refused(await it.oci(['state', it.id]), NOT_THERE);
         deepEqual(
           it.bench.world.contents().cgroups.filter((path) => path.endsWith(`/${it.id}`)),
           [],
@@ -203,7 +217,7 @@ export const hooks = suite('hooks', (it) => {
     equal(deleted.status, 0, deleted.stderr);
     match(deleted.stderr, /poststop|hook/);
     deepEqual(log(), ['next']);
-    refused(await it.oci(['state', it.id]), /does not exist/);
+    refused(await it.oci(['state', it.id]), NOT_THERE);
   });
 
   it('delete --force runs poststop', 'runtime.md, delete', async (scene) => {
@@ -225,7 +239,7 @@ export const hooks = suite('hooks', (it) => {
   it('a timeout of 0 or less is refused', 'config.md, hooks: timeout MUST be greater than zero', async (scene) => {
     for (const timeout of [0, -1]) {
       const { it } = await logging(scene, []);
-      it.config.hooks = { createRuntime: [{ path: '/bin/true', timeout }] };
+      it.config.hooks = { createRuntime: [{ path: '/bin/sleep', args: ['sleep', '2'], timeout }] };
       refused(await it.create(), /timeout/);
     }
   });

@@ -2,7 +2,7 @@
 import { deepEqual, equal, match, notEqual, ok as truthy } from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ok, refused } from '../container.js';
+import { NOT_THERE, ok, refused } from '../container.js';
 import { suite } from '../suite.js';
 import { until } from '../until.js';
 
@@ -62,7 +62,7 @@ export const lifecycle = suite('lifecycle', (it) => {
   });
 
   it('no state is given of what does not exist', 'runtime.md, state', async ({ bench }) => {
-    refused(await bench.oci(['state', 'nobody']), /does not exist/);
+    refused(await bench.oci(['state', 'nobody']), NOT_THERE);
   });
 
   for (const [command, ...more] of [
@@ -83,7 +83,7 @@ export const lifecycle = suite('lifecycle', (it) => {
           : command === 'events'
             ? ['events', ...more, 'nobody']
             : [command as string, 'nobody', ...more];
-      refused(await bench.oci(words), /does not exist/);
+      refused(await bench.oci(words), NOT_THERE);
     });
   }
 
@@ -113,7 +113,7 @@ export const lifecycle = suite('lifecycle', (it) => {
     const it = await container().up();
     await it.end();
     ok(await it.delete());
-    refused(await it.oci(['state', it.id]), /does not exist/);
+    refused(await it.oci(['state', it.id]), NOT_THERE);
     ok(await it.create());
     equal(await it.status(), 'created');
   });
@@ -132,7 +132,7 @@ export const lifecycle = suite('lifecycle', (it) => {
 
   it('a bundle that is not there is refused', 'runtime.md, create', async ({ bench }) => {
     refused(await bench.oci(['create', '--bundle', '/nonexistent', 'x']));
-    refused(await bench.oci(['state', 'x']), /does not exist/);
+    refused(await bench.oci(['state', 'x']), NOT_THERE);
   });
 
   it('a bundle without config.json is refused', 'bundle.md: config.json is required', async ({ bench, folder }) => {
@@ -143,7 +143,7 @@ export const lifecycle = suite('lifecycle', (it) => {
     const it = container();
     it.save('{ "ociVersion": ');
     refused(await it.create());
-    refused(await it.oci(['state', it.id]), /does not exist/);
+    refused(await it.oci(['state', it.id]), NOT_THERE);
   });
 
   it(
@@ -154,7 +154,7 @@ export const lifecycle = suite('lifecycle', (it) => {
         config.root.path = 'elsewhere';
       });
       refused(await it.create());
-      refused(await it.oci(['state', it.id]), /does not exist/);
+      refused(await it.oci(['state', it.id]), NOT_THERE);
     },
   );
 
@@ -179,7 +179,7 @@ export const lifecycle = suite('lifecycle', (it) => {
       config.process.args = ['nosuchprogram'];
     });
     refused(await it.run(), /nosuchprogram/);
-    refused(await it.oci(['state', it.id]), /does not exist/);
+    refused(await it.oci(['state', it.id]), NOT_THERE);
   });
 
   it('args may not be empty', 'config.md, process.args: at least one entry', async ({ container }) => {
@@ -210,7 +210,7 @@ export const lifecycle = suite('lifecycle', (it) => {
       config.process.args = ['sh', '-c', 'echo out; echo err >&2; exit 42'];
     });
     deepEqual(await it.run(), { status: 42, stdout: 'out\n', stderr: 'err\n' });
-    refused(await it.oci(['state', it.id]), /does not exist/);
+    refused(await it.oci(['state', it.id]), NOT_THERE);
   });
 
   it('run ends with 128 and the signal that killed its program', 'runc run', async ({ container, bench }) => {
@@ -221,7 +221,7 @@ export const lifecycle = suite('lifecycle', (it) => {
     await until(async () => (await it.oci(['state', it.id])).stdout.includes('running'));
     ok(await it.kill('KILL'));
     equal((await running.ended).status, 137);
-    refused(await bench.oci(['state', it.id]), /does not exist/);
+    refused(await bench.oci(['state', it.id]), NOT_THERE);
   });
 
   it('run hands its input on', 'runc run', async ({ container }) => {
@@ -262,7 +262,7 @@ export const lifecycle = suite('lifecycle', (it) => {
     async ({ container }) => {
       const it = container();
       refused(await it.create(['--pid-file', '/nonexistent/pid']));
-      refused(await it.oci(['state', it.id]), /does not exist/);
+      refused(await it.oci(['state', it.id]), NOT_THERE);
     },
   );
 
@@ -277,7 +277,7 @@ export const lifecycle = suite('lifecycle', (it) => {
     const pid = await it.pid();
     ok(await it.delete('--force'));
     equal(await bench.exitOf(pid), 137);
-    refused(await it.oci(['state', it.id]), /does not exist/);
+    refused(await it.oci(['state', it.id]), NOT_THERE);
   });
 
   it('delete --force removes one that was only created', 'runc delete --force', async ({ container, bench }) => {

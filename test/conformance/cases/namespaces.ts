@@ -3,7 +3,7 @@ import { deepEqual, equal, match, notEqual } from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import type { Running } from '../bench.js';
 import { inUserNamespace, withoutNamespace } from '../config.js';
-import { type Container, ok, refused } from '../container.js';
+import { type Container, NOT_THERE, ok, refused } from '../container.js';
 import { type Scene, suite } from '../suite.js';
 import { until } from '../until.js';
 
@@ -68,7 +68,7 @@ export const namespaces = suite('namespaces', (it) => {
         config.linux.namespaces.push({ type: 'network', path: '/proc/self/ns/ipc' });
       });
       refused(await it.create());
-      refused(await it.oci(['state', it.id]), /does not exist/);
+      refused(await it.oci(['state', it.id]), NOT_THERE);
     },
   );
 

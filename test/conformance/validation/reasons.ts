@@ -17,6 +17,9 @@ const NO_CONTROLLER = 'this machine has not mounted the controller (version 1 of
 const NO_WEIGHT = 'this kernel has no blkio.leaf_weight';
 const NO_KMEM = 'this kernel has no limit of kernel memory (since Linux 6.1 nobody has)';
 
+const PRESTART =
+  'it wants prestart to run at start; engines, runc and the text of the specification on that hook have it at create';
+
 /** Why Tare does not pass a program on a machine of this kind. */
 export const REASONS: Readonly<Record<string, string>> = {
   linux_cgroups_blkio: NO_WEIGHT,
@@ -30,6 +33,9 @@ export const REASONS: Readonly<Record<string, string>> = {
   linux_mount_label: 'this kernel has no SELinux',
   linux_process_apparmor_profile: 'this kernel has no AppArmor',
   process_capabilities: 'it wants every capability, and the bounding set of this machine lacks CAP_SYS_RESOURCE',
+  hooks: 'it expects other words than those that its own hooks write: nobody can pass',
+  hooks_stdin: PRESTART,
+  prestart: PRESTART,
   misc_props: 'it starts a program that is not in the root, and wants create and start to succeed',
   pidfile: 'it kills a program that has ended, and wants that to succeed: by the specification it is an error',
   start: 'it wants start without a program to succeed: by the specification it is an error',
