@@ -14,7 +14,9 @@ const copy = publicCopy();
 const runtime = process.env.RUNTIME || join(dirname(copy.tare), 'tare-oci');
 
 let place: Place;
-let command: (...args: readonly string[]) => string[];
+/** Podman of the user, who is in these groups, or in none but their own. */
+let commandIn: (groups: string, ...args: readonly string[]) => string[];
+const command = (...args: readonly string[]) => commandIn('--clear-groups', ...args);
 
 /** What the container writes. */
 const sh = (options: readonly string[], script: string) =>
@@ -32,7 +34,7 @@ beforeAll(async () => {
   // Podman takes no longer a path for what runs.
   const run = '/run/daemon';
   await place.ok(['install', '--directory', '--mode', '700', '--owner', `${UID}`, '--group', `${UID}`, run]);
-  const user = ['setpriv', `--reuid=${UID}`, `--regid=${UID}`, '--clear-groups'];
+  const user = ['setpriv', `--reuid=${UID}`, `--regid=${UID}`];
   const env = [
     'env',
     '-i',
@@ -45,7 +47,17 @@ beforeAll(async () => {
   ];
   const places = ['--root', join(home, 'data'), '--runroot', join(run, 'run'), '--tmpdir', join(run, 'tmp')];
   const machine = ['--storage-driver', 'vfs', '--cgroup-manager', 'cgroupfs', '--events-backend', 'file'];
-  command = (...args) => [...user, ...env, 'podman', ...places, ...machine, '--runtime', runtime, ...args];
+  commandIn = (groups, ...args) => [
+    ...user,
+    groups,
+    ...env,
+    'podman',
+    ...places,
+    ...machine,
+    '--runtime',
+    runtime,
+    ...args,
+  ];
   await place.ok(command('import', place.image, 'box'));
 }, 60_000);
 
@@ -68,6 +80,13 @@ describe('podman of a user who is not root', () => {
     expect((await sh(['--uidmap', '0:1:100', '--gidmap', '0:1:100'], 'cat /proc/self/uid_map')).trim()).toMatch(
       /^0 +1 +100$/,
     );
+  });
+
+  it('keeps the groups of the user where that is asked for, and drops them where not', async () => {
+    const groups = (...options: readonly string[]) =>
+      place.ok(commandIn('--groups=70001,70002', 'run', '--rm', '--network', 'none', ...options, 'box', 'id', '-G'));
+    expect(await groups('--group-add', 'keep-groups')).toBe('0 65534 65534');
+    expect(await groups('--group-add', '7')).toBe('0 7');
   });
 
   it('shows the host’s network and its /sys where that is asked for', async () => {
