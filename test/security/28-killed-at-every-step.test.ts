@@ -55,12 +55,12 @@ describe('killed after every step of create', () => {
         linux: { ...CONTAINER.linux, namespaces: CONTAINER.linux?.namespaces?.filter(({ type }) => type !== 'mount') },
       },
     ],
-  ])('the %s%s leaves nothing', { timeout: 120_000 }, ([whom, , changes]) =>
+  ])('the %s%s leaves nothing', { timeout: 240_000 }, ([whom, , changes]) =>
     inWorld(`killed-${whom}`, async (world) => {
       const { path } = makeBundle(world, 'exit 0', changes);
       const killer = join(packageRoot(), 'test/security/28-killer.mjs');
       const { status, stdout, stderr } = await world.run([process.execPath, killer, whom, path, world.cgroup], {
-        timeoutMs: 110_000,
+        timeoutMs: 230_000,
       });
       expect([status, stderr]).toEqual([0, expect.any(String)]);
       const steps = stdout

@@ -68,7 +68,12 @@ async function remove(id, at) {
   if (whom === 'stage' && at < last) return;
   if (at % 2 === 1) await collectGarbage(state, (error) => Promise.reject(error));
   // Also after that: what has been created is nobody's garbage while somebody may start it.
-  if (existsSync(join(state, id))) await Container.open(id).delete({ force: true });
+  try {
+    if (existsSync(join(state, id))) await Container.open(id).delete({ force: true });
+  } catch (error) {
+    // Whoever cleans up for another step was faster.
+    if (error.code !== 'not-found') throw error;
+  }
 }
 
 function leftOf(id) {
