@@ -1,5 +1,5 @@
 /** Attack 11: whatever names a path in the root (volumes, devices, the working directory, masks) names one that leads out of it. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { attempt } from './naive.js';
@@ -30,4 +30,21 @@ describe('a path that leads out of the root', () => {
   it.each(CLIMBING.map((scenario) => [scenario.name, scenario] as const))('%s, stays within', (_, scenario) =>
     withstands(scenario),
   );
+
+  it('as the source of a volume that lies in the root file system: shows what is within', async () => {
+    const { output, error } = await attempt({
+      args: ['sh', '-c', 'ls /vol'],
+      image: (rootfs, { host }) => {
+        mkdirSync(join(rootfs, host), { recursive: true });
+        writeFileSync(join(rootfs, host, 'within'), '');
+        symlinkSync(host, join(rootfs, 'trap'));
+      },
+      change: (config, { rootfs }) => ({
+        ...config,
+        mounts: [...(config.mounts ?? []), { destination: '/vol', source: join(rootfs, 'trap'), options: ['rbind'] }],
+      }),
+    });
+    expect(error?.message).toBeUndefined();
+    expect(output).toBe('within\n');
+  });
 });
