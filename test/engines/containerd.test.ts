@@ -79,7 +79,7 @@ class Containerd {
   }
 }
 
-describe('containerd', () => {
+describe('containerd', { timeout: 180_000 }, () => {
   let containerd: Containerd;
   beforeAll(async () => {
     containerd = await Containerd.open();

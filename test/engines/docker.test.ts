@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Docker } from './docker.js';
 import { onTerminal, RUNTIME, until, untilCgroupsCanBeCounted } from './engine.js';
 
-describe('dockerd', () => {
+describe('dockerd', { timeout: 180_000 }, () => {
   let docker: Docker;
   let shared: string;
   beforeAll(async () => {
@@ -185,7 +185,7 @@ describe('dockerd', () => {
   });
 });
 
-describe('dockerd with a user namespace for all containers', () => {
+describe('dockerd with a user namespace for all containers', { timeout: 180_000 }, () => {
   it('maps their users, and lets one join the network of another with the users that it belongs to', async () => {
     const place = 'remap';
     const docker = await Docker.open(place, ['--userns-remap', 'daemon:daemon']);

@@ -68,7 +68,7 @@ afterAll(async () => {
   copy[Symbol.dispose]();
 });
 
-describe('podman of a user who is not root', () => {
+describe('podman of a user who is not root', { timeout: 180_000 }, () => {
   it('runs a container in the namespace that podman made', async () => {
     const said = await sh([], 'id -u; tr -s " " < /proc/self/uid_map; echo x > /dev/null; stat -c %t:%T /dev/zero');
     expect(said.split('\n').map((line) => line.trim())).toEqual(['0', '0 1 1', '1 100000 65536', '1:5']);

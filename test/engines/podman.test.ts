@@ -71,7 +71,7 @@ class Podman {
   }
 }
 
-describe('podman', () => {
+describe('podman', { timeout: 180_000 }, () => {
   let podman: Podman;
   beforeAll(async () => {
     podman = await Podman.open();
