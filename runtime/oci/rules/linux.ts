@@ -61,9 +61,14 @@ export const ofMemoryPolicy: Rule = ({ linux }) => {
   const path = 'linux.memoryPolicy.nodes';
   const wrong = ofList(nodes, path);
   if (wrong.length > 0) return wrong;
-  const some = parseNumberList(nodes)?.length !== 0;
+  const count = parseNumberList(nodes)?.length ?? 0;
+  const some = count > 0;
   return [
-    ...faultIf(some && WITHOUT_NODES.includes(mode), path, `must be empty with ${mode}`),
+    ...faultIf(
+      some && WITHOUT_NODES.includes(mode),
+      path,
+      `must be empty: ${mode} mode requires 0 nodes but got ${count}`,
+    ),
     ...faultIf(!some && WITH_NODES.includes(mode), path, `must name at least one node for ${mode}`),
     ...faultIf(
       flags.includes('MPOL_F_STATIC_NODES') && flags.includes('MPOL_F_RELATIVE_NODES'),
