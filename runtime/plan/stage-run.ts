@@ -192,6 +192,8 @@ export class StageRun implements PlanRun {
 
   async #call(socket: LaneSocket, name: string, fd: number | undefined): Promise<void> {
     const { onCall } = this.#options;
+    // What another lane gave before it let this one go on lies in its socket, unread perhaps.
+    for (const other of this.#sockets) if (other !== socket) other.read();
     if (!onCall && fd !== undefined) native.close(fd);
     try {
       if (!onCall)

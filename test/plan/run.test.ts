@@ -293,6 +293,28 @@ describe('call and give', () => {
     }
   });
 
+  it('has what another lane gave when a call comes after that', async () => {
+    const b = new PlanBuilder();
+    b.outside.clone({ lane: 'inside', flags: 0, cgroup: 'none' });
+    b.inside.give({ name: 'early', fd: b.inside.openat2(open('/etc/hostname')) });
+    b.sync('inside', 'outside', 'given');
+    b.inside.exit({ status: 0 });
+    b.outside.call({ name: 'now', fd: 'none' });
+    b.outside.exit({ status: 0 });
+    let taken: number | undefined;
+    const run = runPlan(b.build(), {
+      onCall: async () => {
+        taken = run.take('early');
+        return undefined;
+      },
+    });
+    // Until both reports lie there, so that nothing but their order says which is read first.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    await run.ended;
+    expect(readlinkSync(`/proc/self/fd/${taken}`)).toBe('/etc/hostname');
+    native.close(taken as number);
+  });
+
   it('collects what is given, for those who take it once the plan has run', async () => {
     const b = new PlanBuilder();
     const fd = b.outside.openat2(open('/etc/hostname'));
