@@ -66,6 +66,7 @@ function watchKills(
   if (!second) throw new TareError('unsupported', 'no cgroup of the container has the memory controller');
   const watcher = watchFile(join(second.directory, 'memory.events'));
   watcher?.on('change', () => changes.add('change'));
+  watcher?.on('error', () => changes.add('end'));
   closers.push(() => watcher?.close());
   return () => {
     const value = keyedValue(events(second), 'oom_kill');
@@ -102,6 +103,7 @@ function watchMembers(places: readonly CgroupPlace[], changes: Changes, closers:
   };
   const watcher = watchFile(join(place.directory, 'cgroup.events'));
   watcher?.on('change', look);
+  watcher?.on('error', () => changes.add('end'));
   closers.push(() => watcher?.close());
   if (processesIn(place.directory).length === 0) look();
 }

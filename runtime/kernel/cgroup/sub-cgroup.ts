@@ -19,7 +19,8 @@ export function cgroupsToJoin(places: readonly CgroupPlace[], init: number): Cgr
     const own = detectCgroups(realCgroupFiles, init).hierarchies.find(
       ({ mountPoint }) => mountPoint === place.mountPoint,
     );
-    return own ? { ...place, directory: own.own } : place;
+    // One that our cgroup namespace does not show would be taken for the root.
+    return own && own.own !== own.mountPoint ? { ...place, directory: own.own } : place;
   });
 }
 

@@ -14,7 +14,14 @@ import type { CgroupPlace } from './types.js';
  */
 export async function untilEvent(place: CgroupPlace, holds: () => boolean, waitMs: number): Promise<boolean> {
   if (holds()) return true;
-  const watcher = watchFile(join(place.directory, 'cgroup.events'));
+  let watcher: FSWatcher | undefined;
+  try {
+    watcher = watchFile(join(place.directory, 'cgroup.events'));
+  } catch (error) {
+    // This user has as many watches as a user may have.
+    if (!['EMFILE', 'ENOSPC'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    return untilAsked(holds, waitMs);
+  }
   if (!watcher) return holds();
   let timer: NodeJS.Timeout | undefined;
   try {
