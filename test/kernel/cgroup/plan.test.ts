@@ -285,6 +285,55 @@ describe('device rules', () => {
   });
 });
 
+describe('what systemd makes as a scope', () => {
+  const inScope = (files: CgroupFiles) => {
+    const limits: CgroupLimits = { memory: { limit: 1 << 20 } };
+    const request = { path: '/system.slice/x.scope', limits, inScope: true, hierarchies: 'all' } as const;
+    const { actions, ...rest } = planCgroup(detectCgroups(files), request, files);
+    const later = actions.filter((action) => action.inScope).map(show);
+    return { now: actions.filter((action) => !action.inScope).map(show), later, ...rest };
+  };
+
+  it('on version 2 is not made before, and limited once it is there', () => {
+    const { now, later, into, tasks, places } = inScope(fixture(V2));
+    expect(now).toEqual([]);
+    expect(later).toEqual([
+      '/sys/fs/cgroup/system.slice/cgroup.subtree_control=+memory',
+      '/sys/fs/cgroup/system.slice/x.scope/memory.max=1048576',
+    ]);
+    expect([into, tasks]).toEqual([undefined, []]);
+    expect(places.map(({ directory }) => directory)).toEqual(['/sys/fs/cgroup/system.slice/x.scope']);
+  });
+
+  it('on a hybrid host is in the hierarchy of its name and in version 2; the others are ours', () => {
+    const { now, later, into, tasks } = inScope(fixture(HYBRID));
+    expect(now).toContain('/sys/fs/cgroup/memory/system.slice/x.scope/memory.limit_in_bytes=1048576');
+    expect(now.filter((action) => /systemd|unified/.test(action))).toEqual([]);
+    expect(later).toEqual([]);
+    expect(into).toBeUndefined();
+    expect(tasks).toContain('/sys/fs/cgroup/memory/system.slice/x.scope/tasks');
+    expect(tasks.filter((file) => file.startsWith('/sys/fs/cgroup/systemd/'))).toEqual([]);
+  });
+});
+
+describe('the container’s user', () => {
+  const owned = (files: CgroupFiles) =>
+    planCgroup(detectCgroups(files), { path: '/x', owner: 1000 }, files).actions.flatMap((action) =>
+      action.do === 'chown' ? [`${action.uid} ${action.path}`] : [],
+    );
+
+  it('is given the cgroup of version 2 and the files that the kernel lists, or those that it always had', () => {
+    const listed = { ...V2, '/sys/kernel/cgroup/delegate': 'cgroup.procs\ncgroup.threads\nmemory.oom.group\n' };
+    const x = '1000 /sys/fs/cgroup/x';
+    expect(owned(fixture(listed))).toEqual([x, `${x}/cgroup.procs`, `${x}/cgroup.threads`, `${x}/memory.oom.group`]);
+    expect(owned(fixture(V2))).toEqual([x, `${x}/cgroup.procs`, `${x}/cgroup.subtree_control`, `${x}/cgroup.threads`]);
+  });
+
+  it('is given none beside version 1', () => {
+    expect(owned(fixture(HYBRID))).toEqual([]);
+  });
+});
+
 describe('on a hybrid host', () => {
   it('version 1 files are written where they lie, and both versions entered', () => {
     const { actions, ...rest } = plan(fixture(HYBRID), '/tare/x', {
