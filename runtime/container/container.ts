@@ -114,14 +114,18 @@ export class Container {
     for (const warning of prepared.warnings) options.onWarning?.(warning);
     const state = firstState(id, prepared, { id, bundle: options.bundle, supervisor: 'caller' });
     const { directory, lock } = await StateDirectory.create(root, state);
-    using _lock = lock;
-    try {
-      await restore(directory, state, prepared, options);
-    } catch (error) {
-      await destroy(directory, options.onWarning);
-      throw error;
+    const container = new Container(directory, options.onWarning);
+    {
+      using _lock = lock;
+      try {
+        await restore(directory, state, prepared, options);
+      } catch (error) {
+        await destroy(directory, options.onWarning);
+        throw error;
+      }
     }
-    return new Container(directory, options.onWarning);
+    await container.#runPoststart();
+    return container;
   }
 
   static async #launch(...parameters: Parameters<typeof launch>): Promise<Container> {

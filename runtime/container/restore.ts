@@ -52,6 +52,7 @@ export function prepareRestore(id: string, stateFolder: string, options: Restore
   const caller = options.caller ?? thisCaller();
   const warnings: string[] = [];
   const cgroup = cgroupOf(bundle, id, features, caller, warnings);
+  warnings.push(...hooksNotRun(bundle));
   const network = externals.network ? joinedNetwork(bundle.config) : undefined;
   if (externals.network && network === undefined) {
     const path = 'linux.namespaces';
@@ -82,6 +83,13 @@ export function prepareRestore(id: string, stateFolder: string, options: Restore
   const env = [`PATH=${process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin'}`];
   const compiled = compileRestore({ bundle, id, features, cgroup, caller, criu, argv, env, network });
   return { bundle, cgroup, plan: compiled.plan, warnings: [...warnings, ...compiled.warnings] };
+}
+
+/** Criu makes the namespaces and the processes in one go; only those after that have their time. */
+function hooksNotRun({ config }: Bundle): string[] {
+  return (['prestart', 'createRuntime', 'createContainer', 'startContainer'] as const).flatMap((name) =>
+    config.hooks?.[name]?.length ? [`hooks.${name} are not run by a restore`] : [],
+  );
 }
 
 function pidFile(stateFolder: string): string {

@@ -33,6 +33,8 @@ export function restoreCommand(context: OciContext): Command {
       const { bundle, detach, pidFile, consoleSocket, lsmProfile, lsmMountContext, ...common } = flags;
       if (consoleSocket !== undefined)
         throw new TareError('unsupported', '--console-socket: a container with a terminal cannot be checkpointed');
+      if (context.globals.systemdCgroup)
+        throw new TareError('unsupported', '--systemd-cgroup: a restore makes its cgroup itself, without systemd');
       const container = await Container.restore({
         ...criuOptions(context, common),
         id,
