@@ -106,3 +106,28 @@ it.each<[string, string[], boolean]>([
     expect(output).toBe(`ready\n${expected ? 1 : 0}\n`);
   }),
 );
+
+it('a container without a mount namespace takes nothing of the host with it when it goes', () =>
+  inWorld('no-mount-namespace', async (world) => {
+    await share(world);
+    const source = join(world.folder, 'source');
+    mkdirSync(source);
+    await world.run([
+      'sh',
+      '-c',
+      `mount -t tmpfs volume ${source}; mkdir ${source}/sub ${source}/new; mount -t tmpfs below ${source}/sub`,
+    ]);
+    const before = world.contents().mounts;
+    for (const options of [['rbind'], ['rbind', 'rshared']]) {
+      const ran = await runScript(world, 'ls /vol', {
+        mounts: [
+          { destination: '/vol', source, options },
+          { destination: '/vol/new', type: 'tmpfs' },
+        ],
+        linux: { namespaces: ['pid', 'network', 'ipc', 'uts', 'cgroup'].map((type) => ({ type: type as 'pid' })) },
+      });
+      expect(ran).toMatchObject({ stdout: 'new\nsub\n', status: 0 });
+      expect(world.contents().mounts).toEqual(before);
+    }
+    await world.run(['umount', '-R', source]);
+  }));

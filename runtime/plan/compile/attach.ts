@@ -69,17 +69,16 @@ export function setPropagation(
 }
 
 /**
- * Where the configuration lets mounts of the container reach the host (`shared`), copies of the host's mounts are their peers.
+ * Where the mounts of the host stay as they are, because the configuration lets mounts of the container reach them (`shared`) or because
+ * they are in the same mount namespace, copies of them are their peers: what is mounted in one, or unmounted, is in the other.
  * What did not ask for that receives only.
  */
 export function quiet(compilation: Compilation, lane: LaneBuilder, mount: Slot<'fd'>): void {
-  if (sharesMounts(compilation)) setPropagation(compilation, lane, mount, [MS_REC | MS_SLAVE]);
+  if (sharesMounts(compilation) || !has(compilation, 'mount'))
+    setPropagation(compilation, lane, mount, [MS_REC | MS_SLAVE]);
 }
 
-/**
- * The mounts of the host are left as they are: `rootfsPropagation` is shared, since some volume is to pass mounts on to them, or
- * there is no mount namespace but the host's.
- */
-export function sharesMounts(compilation: Compilation): boolean {
-  return !has(compilation, 'mount') || /^r?shared$/.test(compilation.config.linux?.rootfsPropagation ?? '');
+/** `rootfsPropagation` is shared: the mounts of the host are left as they are, since some volume is to pass mounts on to them. */
+export function sharesMounts({ config }: Compilation): boolean {
+  return /^r?shared$/.test(config.linux?.rootfsPropagation ?? '');
 }

@@ -53,7 +53,8 @@ export function bindMount(
     attributes.map((each) => ({ ...each, locked })),
     noteOf(source, mount.destination),
   );
-  if (options.propagation.length === 0) quiet(compilation, inside, copy);
+  // In the host's own mount namespace even a volume that asks to be shared is not: its end would unmount what lies below on the host.
+  if (options.propagation.length === 0 || !has(compilation, 'mount')) quiet(compilation, inside, copy);
   setPropagation(compilation, inside, copy, options.propagation);
 }
 
