@@ -116,7 +116,8 @@ export async function main(argv: readonly string[]): Promise<void> {
 async function define(oci: Command, context: OciContext, wanted: string | undefined): Promise<void> {
   oci
     .description('An OCI runtime, with the command line of runc.')
-    .version(`tare-oci ${version()}\nspec: ${OCI_VERSION}`, '-v, --version', 'print the version')
+    // As runc writes it: dockerd looks for the word.
+    .version(`tare-oci version ${version()}\nspec: ${OCI_VERSION}`, '-v, --version', 'print the version')
     .option('--root <dir>', 'where running containers are kept')
     .option('--log <file>', 'also write errors to this file')
     .addOption(new Option('--log-format <format>', 'of that file').choices(['text', 'json']).default('text'))

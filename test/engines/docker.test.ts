@@ -19,6 +19,10 @@ describe('dockerd', { timeout: 180_000 }, () => {
   it('knows the runtime', async () => {
     const runtimes = JSON.parse(await docker.ok('info', '--format', '{{json .Runtimes}}')) as Record<string, unknown>;
     expect(runtimes.tare).toEqual({ path: RUNTIME });
+    const components = JSON.parse(await docker.ok('version', '--format', '{{json .Server.Components}}'));
+    expect(components).toContainEqual(
+      expect.objectContaining({ Name: 'tare', Version: expect.stringMatching(/^\d+\.\d+\.\d+$/) }),
+    );
   });
 
   it('gives the exit code of the program, 126 and 127', async () => {

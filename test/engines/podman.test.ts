@@ -80,7 +80,7 @@ describe('podman', { timeout: 180_000 }, () => {
 
   it('knows the runtime', async () => {
     const version = await podman.ok('info', '--format', '{{.Host.OCIRuntime.Path}} {{.Host.OCIRuntime.Version}}');
-    expect(version).toMatch(/tare-oci tare-oci \d+\.\d+\.\d+\nspec: 1\./);
+    expect(version).toMatch(/tare-oci tare-oci version \d+\.\d+\.\d+\nspec: 1\./);
   });
 
   it('gives the exit code of the program, 126 and 127', async () => {
