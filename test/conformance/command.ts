@@ -19,6 +19,7 @@ const USAGE = `npm run conformance -- [OPTIONS] [NAME...]
   NAME           only the validation programs and cases whose name contains it
   --suite DIR    validation programs that are built already: t/, runtimetest, rootfs-amd64.tar.gz ($TARE_VALIDATION_SUITE)
   --only PART    validation or own
+  --runtime NAME only runc, tare-oci or, in a machine, crun; several times for several
   --vm           in a virtual machine with cgroups of version 2; against crun too, where this host has it
 `;
 
@@ -32,6 +33,7 @@ export async function main(argv: readonly string[], say: Say): Promise<boolean> 
     options: {
       suite: { type: 'string', default: process.env.TARE_VALIDATION_SUITE },
       only: { type: 'string' },
+      runtime: { type: 'string', multiple: true },
       vm: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -43,12 +45,14 @@ export async function main(argv: readonly string[], say: Say): Promise<boolean> 
   if (values.only && !['validation', 'own'].includes(values.only))
     throw new TareError('usage', `--only takes validation or own, not ${values.only}`);
   const wanted = (name: string) => positionals.length === 0 || positionals.some((part) => name.includes(part));
+  const asked = (name: string) => values.runtime === undefined || values.runtime.includes(name);
   const laboratory = values.vm ? await openLaboratory(say) : undefined;
+  const runtimes = (laboratory ? Object.keys(laboratory.runtimes) : ['runc', 'tare-oci']).filter(asked);
   try {
     let good = true;
     if (values.only !== 'own')
-      good = (await validation(await suiteOf(values.suite, say), wanted, laboratory, say)) && good;
-    if (values.only !== 'validation') good = (await own(positionals[0] ?? '', laboratory, say)) && good;
+      good = (await validation(await suiteOf(values.suite, say), wanted, runtimes, laboratory, say)) && good;
+    if (values.only !== 'validation') good = (await own(positionals[0] ?? '', runtimes, laboratory, say)) && good;
     return good;
   } finally {
     await laboratory?.close();
@@ -68,9 +72,14 @@ async function suiteOf(given: string | undefined, say: Say): Promise<string> {
 }
 
 /** One program after the other: they use the same cgroups. */
-async function validation(suite: string, wanted: (name: string) => boolean, machine: Laboratory | undefined, say: Say) {
+async function validation(
+  suite: string,
+  wanted: (name: string) => boolean,
+  runtimes: readonly string[],
+  machine: Laboratory | undefined,
+  say: Say,
+) {
   const names = programs(suite).filter((name) => wanted(name) && !(name in BROKEN));
-  const runtimes = machine ? Object.keys(machine.runtimes) : ['runc', 'tare-oci'];
   const results = new Map<string, Result[]>();
   for (const [i, runtime] of runtimes.entries()) {
     for (const [j, name] of names.entries()) {
@@ -86,9 +95,14 @@ async function validation(suite: string, wanted: (name: string) => boolean, mach
   return good;
 }
 
-async function own(filter: string, machine: Laboratory | undefined, say: Say): Promise<boolean> {
+async function own(
+  filter: string,
+  runtimes: readonly string[],
+  machine: Laboratory | undefined,
+  say: Say,
+): Promise<boolean> {
   const outcomes = new Map<string, Outcome[]>();
-  for (const name of machine ? Object.keys(machine.runtimes) : ['runc', 'tare-oci']) {
+  for (const name of runtimes) {
     let count = 0;
     const tell = (outcome: Outcome) => say(`this suite with ${name}: ${++count} ${outcome.test}`);
     outcomes.set(

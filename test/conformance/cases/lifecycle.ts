@@ -43,7 +43,8 @@ export const lifecycle = suite('lifecycle', (it) => {
     ok(await it.start());
     const running = await it.state();
     deepEqual([running.status, running.pid], ['running', created.pid]);
-    equal(bench.proc(running.pid, 'comm'), 'sleep\n');
+    // runc does not wait until the program has taken its place.
+    await until(() => bench.proc(running.pid, 'comm') === 'sleep\n');
     await it.end();
     equal((await it.state()).status, 'stopped');
   });
