@@ -29,8 +29,11 @@ afterAll(async () => {
   await provider?.close();
 });
 
-async function inMachine(script: string): Promise<{ status: number; stdout: string; stderr: string }> {
-  const { status, stdout, stderr } = await machine.exec(['bash', '-c', script], { timeoutMs: 100_000 });
+async function inMachine(
+  script: string,
+  timeoutMs = 100_000,
+): Promise<{ status: number; stdout: string; stderr: string }> {
+  const { status, stdout, stderr } = await machine.exec(['bash', '-c', script], { timeoutMs });
   return { status, stdout: stdout.toString(), stderr: stderr.toString() };
 }
 
@@ -119,5 +122,67 @@ describe('on version 2 alone', { timeout: 120_000 }, () => {
       "cat: can't open '/1': Operation not permitted",
     ]);
     expect(await cgroupsLeft()).toBe('');
+  });
+
+  it('an engine’s commands do there what they say: pause, update, events, ps, exec, kill --all', {
+    timeout: 240_000,
+  }, async () => {
+    const config = {
+      ociVersion: '1.2.0',
+      root: { path: 'rootfs' },
+      process: {
+        cwd: '/',
+        user: { uid: 0, gid: 0 },
+        env: ['PATH=/bin'],
+        args: ['sh', '-c', 'sleep 1000 & exec sleep 1000'],
+      },
+      mounts: [
+        { destination: '/proc', type: 'proc', source: 'proc' },
+        { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['rw'] },
+      ],
+      linux: {
+        cgroupsPath: '/engine/box',
+        namespaces: ['pid', 'mount', 'ipc', 'uts', 'network', 'cgroup'].map((type) => ({ type })),
+        resources: { memory: { limit: 64 << 20 }, pids: { limit: 20 } },
+      },
+    };
+    await machine.writeFile('/mnt/bundle/config.json', JSON.stringify(config));
+    const { stdout, stderr } = await inMachine(
+      `
+      cg=/sys/fs/cgroup/engine/box
+      tare-oci run --detach --bundle /mnt/bundle box > /dev/null 2>&1 < /dev/null
+      until [ "$(wc -l < $cg/cgroup.procs)" = 2 ]; do sleep 0.1; done
+      tare-oci pause box; grep frozen $cg/cgroup.events; tare-oci state box | grep -o '"status": "[a-z]*"'
+      tare-oci exec box true || echo refused
+      tare-oci resume box; grep frozen $cg/cgroup.events
+      tare-oci update --memory 32M --pids-limit 30 --cpu-quota 50000 box; cat $cg/memory.max $cg/pids.max $cg/cpu.max
+      tare-oci ps --format json box | tr ',' '\\n' | wc -l
+      tare-oci exec box sh -c 'mkdir /sys/fs/cgroup/in && for pid in 1 $$ $(cat /sys/fs/cgroup/cgroup.procs); do echo $pid > /sys/fs/cgroup/in/cgroup.procs; done; echo +memory > /sys/fs/cgroup/cgroup.subtree_control'
+      tare-oci exec box cat /proc/self/cgroup
+      tare-oci events --stats box
+      tare-oci kill --all box KILL; until [ ! -s $cg/in/cgroup.procs ]; do sleep 0.1; done
+      tare-oci delete --force box; ls /sys/fs/cgroup/engine | grep -c box`,
+      220_000,
+    );
+    expect(stderr).toContain('cannot exec in a paused container');
+    const lines = stdout.trim().split('\n');
+    expect(lines.filter((line) => !line.startsWith('{'))).toEqual([
+      'frozen 1',
+      '"status": "paused"',
+      'refused',
+      'frozen 0',
+      String(32 << 20),
+      '30',
+      '50000 100000',
+      '2',
+      '0::/in',
+      '0',
+    ]);
+    const stats = JSON.parse(lines.find((line) => line.startsWith('{')) ?? '');
+    expect(stats).toMatchObject({
+      type: 'stats',
+      id: 'box',
+      data: { memory: { usage: { limit: 32 << 20 } }, pids: { current: 2, limit: 30 } },
+    });
   });
 });
