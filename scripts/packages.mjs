@@ -26,6 +26,7 @@ export const TEST_PACKAGES = [
   ['clang', 'builds the fuzzers'],
   ['libclang-rt-14-dev', 'the runtime of libFuzzer'],
   ['iproute2', 'shows what is left of networks'],
+  ['procps', 'ps, by which tare-oci ps shows a table'],
   ['uidmap', 'newuidmap and newgidmap, for containers of who is not root'],
   ['util-linux', 'unshare and nsenter'],
   ['python3-minimal', 'a terminal to drive'],

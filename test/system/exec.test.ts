@@ -150,6 +150,21 @@ describe('exec of tare-oci', () => {
       await end();
     }));
 
+  it('has a ps that takes the options of ps, and shows what is in the container and nothing else', () =>
+    inWorld('execps', async (world) => {
+      makeRootfs(join(world.folder, 'rootfs'));
+      const { end } = await start(world);
+      const ps = (...words: string[]) => world.run(['tare-oci', '--root', world.env.TARE_STATE ?? '', 'ps', ...words]);
+      const plain = await ps('web');
+      expect(plain.stdout).toMatch(/^UID +PID +PPID +C +STIME +TTY +TIME +CMD\n/);
+      const chosen = await ps('web', '-eo', 'pid,args');
+      expect(chosen.stdout).toMatch(/^ +PID COMMAND\n +\d+ sh -c .*\/stop.*\n( +\d+ sleep 0\.05\n)?$/);
+      expect((await ps('web', '-eo', 'args')).stderr).toMatch(/couldn't find PID field/);
+      expect((await ps('web', '--nonsense')).stderr).toMatch(/^tare-oci: ps --nonsense: [^\n]+\n$/);
+      expect((await ps('--format', 'odd', 'web')).status).toBe(1);
+      await end();
+    }));
+
   it('is killed with the container, and so is what it has started', () =>
     inWorld('execgone', async (world) => {
       makeRootfs(join(world.folder, 'rootfs'));
