@@ -4,12 +4,14 @@
  */
 import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
+import { identityOf } from '../kernel/process-identity.js';
 import { annotatedProperties } from '../kernel/systemd/annotations.js';
 import { scopeVersion, startScope } from '../kernel/systemd/scope.js';
 import { type Config, OCI_VERSION } from '../oci/index.js';
 import { CREATE, HOOK_CALLS, ID_HELPERS, type IdMaps } from '../plan/index.js';
 import { hookState, runRuntimeHooks } from './hooks.js';
 import { mapIds } from './id-helpers.js';
+import { journal } from './journal.js';
 import { sendListener } from './notify.js';
 import type { StateDirectory, StoredState } from './state-directory.js';
 
@@ -29,7 +31,11 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   [CREATE.scope]: makeScope,
   [ID_HELPERS.uidMappings]: (context, fd) => passIds('uidMappings', context, fd),
   [ID_HELPERS.gidMappings]: (context, fd) => passIds('gidMappings', context, fd),
-  [HOOK_CALLS.run]: runRuntimeHooks,
+  [HOOK_CALLS.run]: (context) =>
+    runRuntimeHooks(context, (pid) => {
+      const hook = identityOf(pid);
+      if (hook) journal(context.directory, { undo: 'hook', process: hook });
+    }),
   [HOOK_CALLS.creating]: (context) => hookState(context, 'creating'),
   [HOOK_CALLS.created]: (context) => hookState(context, 'created'),
 };

@@ -28,7 +28,8 @@ export function claimOf(places: readonly CgroupPlace[]): string | undefined {
     makeFolders(folder);
     return join(folder, createHash('sha256').update(place.directory).digest('hex').slice(0, 32));
   } catch (error) {
-    if (['EACCES', 'EPERM', 'EROFS', 'permission'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    if (['EACCES', 'EPERM', 'EROFS', 'permission'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      return undefined;
     throw error;
   }
 }

@@ -18,12 +18,16 @@ export interface Hooked {
   readonly config: Config;
 }
 
-/** prestart and createRuntime. @throws TareError `plan` for the first that fails */
-export async function runRuntimeHooks(hooked: Hooked): Promise<undefined> {
+/**
+ * prestart and createRuntime.
+ * @param onProcess called with the pid of each, which must go if this process is killed meanwhile
+ * @throws TareError `plan` for the first that fails
+ */
+export async function runRuntimeHooks(hooked: Hooked, onProcess: (pid: number) => void): Promise<undefined> {
   for (const name of ['prestart', 'createRuntime'] as const) {
     const text = stateText(hooked.state, 'creating', hooked.state.init?.pid);
     for (const [i, hook] of hooksOf(hooked, name).entries())
-      await runHook(hook, `hooks.${name}[${i}]`, text, hooked.state);
+      await runHook(hook, `hooks.${name}[${i}]`, text, hooked.state, onProcess);
   }
 }
 
@@ -79,9 +83,11 @@ function runHook(
   field: string,
   state: string,
   { bundle }: Stored,
+  onProcess?: (pid: number) => void,
 ): Promise<void> {
   const [argv0, ...rest] = args && args.length > 0 ? (args as [string, ...string[]]) : [path];
   const child = spawn(path, rest, { argv0, env: environment(env), cwd: bundle, stdio: 'pipe' });
+  if (child.pid !== undefined) onProcess?.(child.pid);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {

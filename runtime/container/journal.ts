@@ -16,6 +16,8 @@ import type { StateDirectory } from './state-directory.js';
 export type JournalEntry =
   /** A process that must be gone: stage, or the container's first. */
   | { readonly undo: 'process'; readonly process: ProcessIdentity }
+  /** A hook that the container's creation waits for. */
+  | { readonly undo: 'hook'; readonly process: ProcessIdentity }
   /** Cgroups to empty and remove, unless the claim to them has become another container's. */
   | { readonly undo: 'cgroups'; readonly places: readonly CgroupPlace[]; readonly claim?: string }
   /** A scope of systemd, whose processes are gone. */
@@ -78,6 +80,7 @@ function parseEntry(line: string, path: string): JournalEntry {
 async function undo(entry: JournalEntry, owner: string): Promise<void> {
   switch (entry.undo) {
     case 'process':
+    case 'hook':
       return killProcess(entry.process);
     case 'scope':
       return stopScope(entry.scope);

@@ -1,6 +1,7 @@
 /** What a killed tare leaves behind, and what becomes of it. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { makeBundle } from '../harness/bundle.js';
 import { makeRootfs } from '../harness/rootfs.js';
 import { inWorld } from '../harness/world.js';
 
@@ -35,6 +36,23 @@ describe('when tare is killed', () => {
         done`;
       const { stdout } = await world.run(['bash', '-c', script, 'bash', rootfs]);
       expect(stdout.trim().split(/\s+/)).toEqual(['3', '30', '100', '200', '300', '450']);
+    }));
+
+  it('while a hook runs, the hook goes with what is left of the container', () =>
+    inWorld('killhook', async (world) => {
+      const { path } = makeBundle(world, 'exit 0', {
+        change: (config) => ({
+          ...config,
+          hooks: { createRuntime: [{ path: '/bin/sleep', args: ['sleep', '1003'] }] },
+        }),
+      });
+      const script = `
+        tare-oci create --bundle "$1" c & pid=$!
+        until pgrep -f '^sleep 1003$' > /dev/null; do sleep 0.1; done
+        kill -9 $pid; wait $pid 2>/dev/null
+        tare-oci delete --force c; pgrep -f '^sleep 1003$' || echo gone`;
+      const { stdout } = await world.run(['bash', '-c', script, 'bash', path]);
+      expect(stdout).toBe('gone\n');
     }));
 
   it('and its container has ended meanwhile, gc removes what is left', () =>
