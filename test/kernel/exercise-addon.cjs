@@ -43,6 +43,7 @@ async function main() {
     fails(() => native.spawn(a, ['x'], [], fds));
     fails(() => native.spawn(memory, ['x'], [], [...fds, 9999]));
   }
+  native.close(native.eventfd());
   fails(() => native.open('/no/such', 0));
   fails(() => native.openat2(-100, '/no\n"such"', 0, 0, 0));
   fails(() => native.spawn(memory, ['x\0'], [], []));

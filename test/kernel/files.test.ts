@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, readSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { native } from '../../runtime/kernel/addon.js';
@@ -152,4 +152,28 @@ describe('the lock of a directory', () => {
       await vi.waitUntil(() => native.waitPidfd(pidfd) !== null, { timeout: 30_000 });
       closeAll([write, pidfd]);
     }));
+});
+
+describe('an event descriptor', () => {
+  it('can be read once something was added to it, and tells the event loop', async () => {
+    const before = openFds();
+    const fd = native.eventfd();
+    try {
+      expect(() => readSync(fd, Buffer.alloc(8))).toThrow('EAGAIN');
+      const told = new Promise<void>((resolve) => {
+        const watcher = native.watch(fd, 1, () => {
+          watcher.close();
+          resolve();
+        });
+      });
+      writeSync(fd, Buffer.from(BigUint64Array.of(2n).buffer));
+      await told;
+      const count = Buffer.alloc(8);
+      readSync(fd, count);
+      expect(count.readBigUInt64LE()).toBe(2n);
+    } finally {
+      native.close(fd);
+    }
+    expect(openFds()).toBe(before);
+  });
 });
