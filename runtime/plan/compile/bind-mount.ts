@@ -4,7 +4,6 @@
  * nor to map its owners: there the outside makes the copy, and passes it in.
  */
 import { readFileSync, realpathSync } from 'node:fs';
-import { relative } from 'node:path';
 import { TareError } from '../../kernel/error.js';
 import { parseMountInfo } from '../../kernel/mountinfo.js';
 import type { Mount } from '../../oci/index.js';
@@ -14,6 +13,7 @@ import { attach, attachWith, quiet, setPropagation } from './attach.js';
 import { type Attributes, setAttributes } from './attributes.js';
 import { copyOf, noteOf, rootOnHost, type Source, sourceOf, targetOf } from './bind-source.js';
 import { type Compilation, has } from './compilation.js';
+import { amongContainersMounts } from './container-view.js';
 import { isIdmapped, makeMapping, passMapping, setIdmap } from './idmap.js';
 import { attributesOfHost, type BindChange, bindChange, checkLocked, lockedAttributes } from './locked.js';
 import type { MountOptions } from './options.js';
@@ -21,7 +21,7 @@ import { hostPropagation } from './rootfs.js';
 
 export function bindMount(
   compilation: Compilation,
-  { field, place }: { readonly field: string; readonly place: number },
+  field: string,
   rootfs: Slot<'fd'>,
   mount: Mount,
   asked: MountOptions,
@@ -31,7 +31,7 @@ export function bindMount(
   const options = compilation.features.mountSetattr ? asked : withoutBelow(asked, source, mount.destination);
   const inside = compilation.builder.inside.for(field);
   const idmapped = isIdmapped(mount, options);
-  if (isMadeOutside(compilation, source, place, idmapped)) {
+  if (isMadeOutside(compilation, source, idmapped)) {
     const copy = copyFromOutside(compilation, field, mount, source, options);
     const target = targetOf(inside, rootfs, source, mount.destination);
     attach(inside, copy, target, mount.destination, noteOf(source, mount.destination));
@@ -60,26 +60,11 @@ export function bindMount(
 
 /**
  * Root makes them for a user namespace. Who is not root is in theirs what they are outside, and reaches as much. What lies in the
- * root file system is looked for inside, where the mounts before this one are seen.
+ * root file system is looked for inside, where the mounts before this one are seen, unless its owners are to be mapped.
  */
-function isMadeOutside(compilation: Compilation, source: Source, place: number, idmapped: boolean): boolean {
-  const { caller, features, config } = compilation;
-  const { inRoot } = source;
-  if (!has(compilation, 'user') || caller.uid !== 0 || !features.mountSetattr) return false;
-  if (inRoot === undefined) return true;
-  if (!idmapped) return false;
-  const covers = ({ destination }: Mount) => isBelow(inRoot, destination) || isBelow(destination, inRoot);
-  const earlier = config.mounts?.slice(0, place).find(covers);
-  if (earlier === undefined) return true;
-  throw new TareError(
-    'unsupported',
-    `config.json: the source ${source.path} of an idmapped mount has the mount at ${earlier.destination}, which only the container sees, and its user namespace may not map owners`,
-  );
-}
-
-function isBelow(path: string, folder: string): boolean {
-  const between = relative(folder, path);
-  return between !== '..' && !between.startsWith('../');
+function isMadeOutside(compilation: Compilation, { inRoot }: Source, idmapped: boolean): boolean {
+  const { caller, features } = compilation;
+  return has(compilation, 'user') && caller.uid === 0 && features.mountSetattr && (inRoot === undefined || idmapped);
 }
 
 /** With all its attributes, and what it may not get back: the container's mount namespace would have locked these. */
@@ -91,8 +76,12 @@ function copyFromOutside(
   options: MountOptions,
 ): Slot<'fd'> {
   const outside = compilation.builder.outside.for(field);
-  const root = source.inRoot === undefined ? undefined : rootOnHost(compilation, outside);
-  const made = copyOf(outside, source, mount.destination, options, root);
+  const isHosts = source.inRoot === undefined;
+  const made = isHosts
+    ? copyOf(outside, source, mount.destination, options)
+    : amongContainersMounts(compilation, field, () =>
+        copyOf(outside, source, mount.destination, options, rootOnHost(compilation, outside)),
+      );
   if (isIdmapped(mount, options)) {
     const mapping = makeMapping(compilation, outside, mount);
     setIdmap(outside, made, mapping, options);
@@ -100,7 +89,7 @@ function copyFromOutside(
   }
   // A copy of the host's mount is its peer, and what the container mounts in it would be mounted on the host.
   setPropagation(compilation, outside, made, [MS_REC | hostPropagation(compilation)]);
-  checkLocked(options, source.path, mount.destination);
+  if (isHosts) checkLocked(options, source.path, mount.destination);
   for (const each of attributesOf(bindChange(options, true), options))
     setAttributes(compilation.features, outside, made, each);
   const copy = compilation.builder.pass('outside', 'inside', made, {

@@ -45,7 +45,7 @@ export function mountAll(compilation: Compilation, rootfs: Slot<'fd'>): Unfinish
       });
     }
     if (options.remount) remount(lane, rootfs, mount, options, { compilation, bind });
-    else if (bind) bindMount(compilation, { field, place: i }, rootfs, mount, options);
+    else if (bind) bindMount(compilation, field, rootfs, mount, options);
     else if (mount.type?.startsWith('cgroup')) cgroupMount(compilation, lane, rootfs, mount.destination, options);
     else unfinished.push(...fileSystemMount(compilation, lane, rootfs, mount, options, field));
   });
