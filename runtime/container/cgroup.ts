@@ -51,6 +51,8 @@ export function cgroupOf(
     throw new TareError('permission', 'the caller may make no cgroup, and --rootless=false asks for one');
   for (const { field, why } of plan.unenforced) {
     const sentence = `${field} cannot be enforced here: ${has ? why : `${why} (${NO_PERMISSION})`}`;
+    if (field.startsWith('linux.resources.unified'))
+      throw new TareError('unsupported', `invalid configuration for this machine: ${sentence}`, { path: field });
     if (!field.startsWith('linux.resources.devices')) throw new TareError('unsupported', sentence, { path: field });
     if (cgroups.layout !== 'none') warnings.push(sentence);
   }
