@@ -174,6 +174,30 @@ else
       }
     });
 
+    it('can mount into the container: from within, by the paths of the host, and from outside, by its pid', async () => {
+      const mount = (part: string) =>
+        `mount -t tmpfs tmpfs ${rootfs}/${part} && touch ${rootfs}/${part}/made-by-a-hook`;
+      const enter = `nsenter -t $(sed 's/.*"pid":\\([0-9]*\\).*/\\1/') -m sh -c '${mount('var')}'`;
+      const made = options(
+        {
+          createRuntime: [{ path: '/bin/sh', args: ['sh', '-c', enter], env: ['PATH=/usr/bin:/bin'] }],
+          createContainer: [{ path: '/bin/sh', args: ['sh', '-c', mount('tmp')], env: ['PATH=/usr/bin:/bin'] }],
+        },
+        (config) => ({
+          ...config,
+          root: { path: rootfs, readonly: true },
+          process: {
+            ...(config.process as NonNullable<Config['process']>),
+            args: ['sh', '-c', 'ls /var /tmp > /shared/seen'],
+          },
+        }),
+      );
+      const container = await Container.run({ ...made, supervisor: 'stage' });
+      await container.wait();
+      expect(readFileSync(join(shared, 'seen'), 'utf8')).toBe('/tmp:\nmade-by-a-hook\n\n/var:\nmade-by-a-hook\n');
+      expect([...readdirSync(join(rootfs, 'tmp')), ...readdirSync(join(rootfs, 'var'))]).toEqual([]);
+    });
+
     it('are no step of a plan that has none', () => {
       const steps = (hooks: Hooks | undefined) => {
         const { bundle } = options(hooks ?? {});
