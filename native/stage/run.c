@@ -7,6 +7,7 @@
 #include "lanes.h"
 #include "report.h"
 #include "steps.h"
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ static int (*const FUNCTIONS[KIND_COUNT])(struct call *) = {
 };
 
 static void run_step(uint32_t number);
+static void reap_ended(void);
 static bool guards_allow(const struct plan_step *step);
 static void keep_outputs(const struct call *call);
 _Noreturn static void fail(const struct call *call, int error);
@@ -25,7 +27,21 @@ void lane_run(void)
 {
     for (uint32_t number = 0; number < self.plan.header->lane_steps[self.lane]; number++)
         run_step(number);
+    if (self.lane == 0)
+        reap_ended();
     _exit(0);
+}
+
+/*
+ * A bridge that has done its work must not wait as a zombie for a subreaper: it counts in the pids.max of the cgroup that it is in. But
+ * how a lane ends that became a program is for the caller's subreaper to learn.
+ */
+static void reap_ended(void)
+{
+    const struct plan_header *header = self.plan.header;
+    for (unsigned lane = 1; lane < header->lanes; lane++)
+        if (self.plan.lane[lane][header->lane_steps[lane] - 1].kind == KIND_exit && self.children->pid[lane] > 0)
+            waitpid(self.children->pid[lane], NULL, WNOHANG);
 }
 
 static uint64_t now(void)

@@ -4,9 +4,10 @@
  */
 import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
-import { closeAll } from '../kernel/fd.js';
+import { closeAll, OwnedFd } from '../kernel/fd.js';
 import { type Features, probeFeatures } from '../kernel/features.js';
 import { openProcess } from '../kernel/process-identity.js';
+import { SIGKILL } from '../kernel/signals.js';
 import { type Config, NAMESPACE_TYPES, OCI_VERSION, type Process } from '../oci/index.js';
 import {
   type Caller,
@@ -152,15 +153,17 @@ export function prepareExec(directory: StateDirectory, options: ExecOptions): Pr
 export async function startExec(prepared: PreparedExec, options: Omit<ExecOptions, 'process'>): Promise<Exec> {
   const { plan, given, supervised } = prepared;
   const born = new Promised<number>();
+  let pidfd: OwnedFd | undefined;
   options.onPlan?.(plan);
   const run = runPlan(plan, {
     ...options.driver,
     stdio: options.stdio,
     given,
     onCloned: (child) => {
-      native.close(child.pidfd);
       options.onProcess?.(child.lane, child.pid);
-      if (child.lane === 'inside') born.resolve(child.pid);
+      if (child.lane !== 'inside') return native.close(child.pidfd);
+      pidfd = new OwnedFd(child.pidfd);
+      born.resolve(child.pid);
     },
     onCall: async (name, fd) => {
       // Its lane may be heard before the one that cloned it.
@@ -175,9 +178,27 @@ export async function startExec(prepared: PreparedExec, options: Omit<ExecOption
     await (supervised ? Promise.race([run.started, run.exited]) : run.exited);
   } catch (error) {
     await run.ended;
+    if (pidfd) await killed(pidfd.fd);
     throw toldClearly(error, run.pid);
+  } finally {
+    pidfd?.close();
   }
   return new Exec(run, await born.promise);
+}
+
+/** What could not become the program is on its way out; who hears of the failure finds nothing of it. */
+async function killed(pidfd: number): Promise<void> {
+  try {
+    native.pidfdSendSignal(pidfd, SIGKILL);
+  } catch (error) {
+    if (!(error instanceof TareError && error.syscall?.errno === 'ESRCH')) throw error;
+  }
+  await new Promise<void>((resolve) => {
+    const watcher = native.watch(pidfd, 1, () => {
+      watcher.close();
+      resolve();
+    });
+  });
 }
 
 /**
