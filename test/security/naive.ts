@@ -24,6 +24,7 @@ import { parseMountInfo } from '../../runtime/kernel/mountinfo.js';
 import { compileSeccomp } from '../../runtime/kernel/seccomp/index.js';
 import { type Config, validConfig } from '../../runtime/oci/index.js';
 import { CREATE, type Plan, type RunOptions, runPlan, type Step } from '../../runtime/plan/index.js';
+import { Promised } from '../../runtime/plan/promised.js';
 import { makeRootfs } from '../harness/rootfs.js';
 
 /** Folders of the host, all of which end with the attempt. */
@@ -81,8 +82,16 @@ export function withoutCalls(names: readonly string[]): { readonly program: Uint
  * lie in the state directory, of which stage has a descriptor.
  */
 export async function attempt(attack: Attempt): Promise<Outcome> {
-  const { image, args, change, options, missing = [], lacking = [] } = attack;
   const folder = mkdtempSync(join(tmpdir(), 'tare-attack-'));
+  try {
+    return await attemptIn(folder, attack);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function attemptIn(folder: string, attack: Attempt): Promise<Outcome> {
+  const { image, args, change, options, missing = [], lacking = [] } = attack;
   const rootfs = makeRootfs(join(folder, 'rootfs'));
   const place: Place = { rootfs, host: join(folder, 'host'), volume: join(folder, 'volume') };
   for (const path of [place.host, place.volume]) mkdirSync(path);
@@ -100,7 +109,8 @@ export async function attempt(attack: Attempt): Promise<Outcome> {
     id: `attack-${process.pid}-${Date.now()}`,
     features: withoutFeatures(probeFeatures(), ...missing, ...lacking),
   });
-  let pid = 0;
+  // The container may be at work before its maker has said who it is.
+  const born = new Promised<number>();
   const mounted: string[] = [];
   const given: number[] = [];
   const files = {
@@ -111,8 +121,9 @@ export async function attempt(attack: Attempt): Promise<Outcome> {
   const listener = native.listenAt(files.state, 'sock');
   try {
     const steps: Pick<RunOptions, 'beforeStep'> = {
-      beforeStep: ({ lane, step }) => {
+      beforeStep: async ({ lane, step }) => {
         if (lane !== 'inside') return;
+        const pid = await born.promise;
         attack.before?.(step, place, pid);
         if (step.kind === 'pivot_root') mounted.push(...mountPointsIn(pid, place.host));
       },
@@ -125,7 +136,7 @@ export async function attempt(attack: Attempt): Promise<Outcome> {
         // The master of a terminal, which lives as long as it.
         onGive: (_, fd) => void given.push(fd),
         onCloned: (child) => {
-          pid = child.pid;
+          if (child.lane === 'inside') born.resolve(child.pid);
           native.close(child.pidfd);
         },
         ...(attack.during ? {} : steps),
@@ -138,7 +149,6 @@ export async function attempt(attack: Attempt): Promise<Outcome> {
     for (const fd of [...Object.values(files), ...given]) closeSync(fd);
     native.close(listener);
     await removeCgroups(prepared.cgroup?.places ?? []);
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 
