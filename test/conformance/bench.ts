@@ -46,6 +46,8 @@ export interface Running {
   /** Of its nsenter, outside the world. */
   readonly pid: number;
   readonly ended: Promise<Ran>;
+  /** Its output until now. */
+  said(): string;
   kill(signal: NodeJS.Signals): void;
 }
 
@@ -140,7 +142,7 @@ export class Bench {
     });
     // A case that fails earlier waits for it no more.
     ended.catch(() => undefined);
-    return { pid: child.pid as number, ended, kill: (signal) => child.kill(signal) };
+    return { pid: child.pid as number, ended, said: () => wrote().stdout, kill: (signal) => child.kill(signal) };
   }
 
   /** The exit status of a process whose parent has gone, as an engine's subreaper learns it. `pid` is the world's number. */

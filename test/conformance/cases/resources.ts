@@ -263,7 +263,7 @@ export const resources = suite('resources', (it) => {
     async ({ container }) => {
       const it = await container().up();
       const events = it.begin(['events', '--interval', '100ms', it.id]);
-      await new Promise((resolve) => setTimeout(resolve, 700));
+      await until(() => events.said().split('\n').length > 2);
       ok(await it.delete('--force'));
       const said = eventsOf(ok(await events.ended));
       truthy(said.length >= 2, `${said.length} events`);
@@ -275,15 +275,14 @@ export const resources = suite('resources', (it) => {
     const it = scene.container((config) => {
       config.linux.resources.memory = { limit: 16 * MIB, swap: 16 * MIB };
       const hog = 'until [ -e /go ]; do sleep 0.05; done; dd if=/dev/zero of=/dev/null bs=64M count=1';
-      config.process.args = ['sh', '-c', `${hog}; echo > /done; exec sleep 1000`];
+      config.process.args = ['sh', '-c', `${hog}; exec sleep 1000`];
     });
     directoryOf(scene, it, 'memory');
     await it.up();
     const events = it.begin(['events', '--interval', '100ms', it.id]);
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    await until(() => events.said() !== '');
     writeFileSync(join(it.rootfs, 'go'), '');
-    await until(() => existsSync(join(it.rootfs, 'done')));
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await until(() => events.said().includes('oom'));
     ok(await it.delete('--force'));
     const types = new Set(eventsOf((await events.ended).stdout).map(({ type }) => type));
     deepEqual([...types].sort(), ['oom', 'stats']);
