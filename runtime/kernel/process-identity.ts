@@ -68,3 +68,15 @@ export function pidNamespace(): string {
 export function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }
+
+/** Resolves when a process that is not our child has ended. */
+export async function processEnd(identity: ProcessIdentity): Promise<void> {
+  using pidfd = openProcess(identity);
+  if (!pidfd) return;
+  await new Promise<void>((resolve) => {
+    const watcher = native.watch(pidfd.fd, 1, () => {
+      watcher.close();
+      resolve();
+    });
+  });
+}
