@@ -349,7 +349,7 @@ export const lifecycle = suite('lifecycle', (it) => {
     );
     equal(
       ok(await bench.run([bench.runtime.path, '--root', folder(), 'list', '--format', 'json']))
-        .trim()
+        .replace(/\s/g, '')
         .replace('null', '[]'),
       '[]',
     );
@@ -358,7 +358,7 @@ export const lifecycle = suite('lifecycle', (it) => {
   it('a table has its headings', 'runc list', async ({ bench, folder }) => {
     match(
       ok(await bench.run([bench.runtime.path, '--root', folder(), 'list'])),
-      /^ID\s+PID\s+STATUS\s+BUNDLE\s+CREATED\s+OWNER\n/,
+      /^(ID|NAME)\s+PID\s+STATUS\s+BUNDLE.*\sCREATED\s+OWNER\n/,
     );
   });
 
