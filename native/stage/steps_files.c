@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 int step_openat2(struct call *call)
@@ -104,7 +103,17 @@ int step_close(struct call *call)
     return done(result);
 }
 
-/* A program of another user opens /dev/stdout anew, and may only if it owns it: pipes and files of who started the container. */
+/*
+ * A program of another user opens /dev/stdout anew, and may only if it owns it: pipes and files of who started the container. Not what it
+ * was given to read only, which it could then open for writing, nor a device, which is everybody's.
+ */
+static bool may_be_given(int fd, mode_t type)
+{
+    if (S_ISFIFO(type) || S_ISSOCK(type))
+        return true;
+    return S_ISREG(type) && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+}
+
 int step_own_stdio(struct call *call)
 {
     uid_t uid = (uid_t)number_at(call, 0);
@@ -112,8 +121,7 @@ int step_own_stdio(struct call *call)
     for (int fd = 0; fd <= 2; fd++) {
         if (fstat(fd, &file) < 0)
             continue; /* closed: there is nothing to own */
-        /* /dev/null is everybody's; a terminal that the container has not made is that of who started it. */
-        if (file.st_uid == uid || (S_ISCHR(file.st_mode) && (file.st_rdev == makedev(1, 3) || isatty(fd))))
+        if (file.st_uid == uid || !may_be_given(fd, file.st_mode))
             continue;
         if (fchown(fd, uid, (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL && errno != EROFS && errno != EACCES)
             return errno;

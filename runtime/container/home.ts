@@ -5,7 +5,7 @@
 import { native } from '../kernel/addon.js';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from '../kernel/constants/open.js';
 import { OwnedFd } from '../kernel/fd.js';
-import { OPEN_UNTRUSTED, readRegular } from '../kernel/read-regular.js';
+import { readRegularByPath } from '../kernel/read-regular.js';
 import type { Bundle } from '../oci/index.js';
 
 /** The bundle with the environment that its program gets. */
@@ -51,8 +51,8 @@ export function textInRoot(rootfs: string, path: string): string {
   let file: OwnedFd | undefined;
   try {
     const resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    file = new OwnedFd(native.openat2(root.fd, path, OPEN_UNTRUSTED, 0, resolve));
-    return readRegular(file.fd, MOST).toString();
+    file = new OwnedFd(native.openat2(root.fd, path, O_PATH | O_CLOEXEC, 0, resolve));
+    return readRegularByPath(file.fd, MOST).toString();
   } catch {
     // No such file, or one that is not to be read: an image need not have users, and then nobody has a home.
     return '';

@@ -1,4 +1,5 @@
 /** Programs that a lane waits for (hooks), and how the process itself is scheduled and looks for its program. */
+import { execFileSync } from 'node:child_process';
 import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -92,16 +93,20 @@ describe.each(BUILDS)('%s: run', (build) => {
     expect(await fails(expectProgram(folder))).toMatchObject({ error: EACCES });
   });
 
-  it('own_stdio gives the streams to the user, but not /dev/null', async () => {
-    const path = join(folder, 'stream');
-    const fd = openSync(path, 'w');
+  it('own_stdio gives the streams to the user, but not a device, nor what may only be read', async () => {
+    const [written, read] = [join(folder, 'written'), join(folder, 'read')];
+    writeFileSync(read, 'a file of the host');
+    const device = join(folder, 'device');
+    execFileSync('mknod', [device, 'c', '1', '5']);
+    const fds = [openSync(written, 'w'), openSync(read, 'r'), openSync(device, 'r+')];
     try {
-      const before = statSync('/dev/null').uid;
-      await succeeds([step('dup2', [0, 1]), step('own_stdio', [1234]), step('exit', [0])], [fd]);
-      expect(statSync(path).uid).toBe(1234);
-      expect(statSync('/dev/null').uid).toBe(before);
+      const streams = [2, 1, 0].map((slot, number) => step('dup2', [slot, number]));
+      await succeeds([...streams, step('own_stdio', [1234]), step('exit', [0])], fds);
+      expect(statSync(device).uid).toBe(0);
+      expect(statSync(read).uid).toBe(0);
+      expect(statSync(written).uid).toBe(1234);
     } finally {
-      closeSync(fd);
+      fds.forEach(closeSync);
     }
   });
 

@@ -72,10 +72,11 @@ export function creation(context: OciContext, id: string, bundle: Bundle, flags:
 }
 
 /** Tells the program of the descriptors that systemd's socket activation has for it, which is process 1 there. sd_listen_fds(3) */
-function withListening(bundle: Bundle, { LISTEN_FDS, LISTEN_PID } = process.env): Bundle {
+function withListening(bundle: Bundle): Bundle {
   const { process: given } = bundle.config;
-  if (LISTEN_FDS === undefined || LISTEN_PID !== String(process.pid) || given === undefined) return bundle;
-  const env = [...(given.env ?? []), `LISTEN_FDS=${LISTEN_FDS}`, 'LISTEN_PID=1'];
+  const count = listeningFds();
+  if (count === 0 || given === undefined) return bundle;
+  const env = [...(given.env ?? []), `LISTEN_FDS=${count}`, 'LISTEN_PID=1'];
   return { ...bundle, config: { ...bundle.config, process: { ...given, env } } };
 }
 
@@ -122,7 +123,7 @@ export function writePidFile(path: string, pid: number): void {
  * `--preserve-fds`, and those of systemd's socket activation, sd_listen_fds(3), which are for the container's own program.
  * @throws TareError `usage`
  */
-export function preserved(text: string, listening = Number(process.env.LISTEN_FDS ?? 0)): number {
+export function preserved(text: string, listening = listeningFds()): number {
   const number = Number(text);
   if (!/^\d{1,3}$/.test(text))
     throw new TareError('usage', `--preserve-fds takes a number of descriptors, not "${text}"`);
@@ -135,4 +136,9 @@ export function preserved(text: string, listening = Number(process.env.LISTEN_FD
     }
   }
   return count;
+}
+
+/** None where the variables were meant for a process above this one: its numbers are other descriptors here, of Node itself. */
+function listeningFds({ LISTEN_FDS = '', LISTEN_PID } = process.env): number {
+  return LISTEN_PID === String(process.pid) && /^\d{1,3}$/.test(LISTEN_FDS) ? Number(LISTEN_FDS) : 0;
 }

@@ -51,8 +51,9 @@ export async function startScope(
     flag('TasksAccounting'),
     // It needs neither the machine’s start to be over, nor to be stopped with the others at its end.
     flag('DefaultDependencies', false),
-    ...limitProperties(limits, version),
     ...more,
+    // Last, so that they hold.
+    ...limitProperties(limits, version),
   ];
   using systemd = await connect(scope.uid);
   const start = () =>
