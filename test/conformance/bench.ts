@@ -148,7 +148,8 @@ export class Bench {
   /** The exit status of a process whose parent has gone, as an engine's subreaper learns it. `pid` is the world's number. */
   exitOf(pid: number): Promise<number> {
     const known = this.#ends.get(pid);
-    if (known !== undefined) return Promise.resolve(known);
+    // Numbers come again: one that is there now is not the one that ended.
+    if (known !== undefined && !existsSync(this.inside(`/proc/${pid}`))) return Promise.resolve(known);
     return new Promise((done, failed) => {
       const timer = setTimeout(
         () => failed(new Error(`process ${pid} has not ended after ${PATIENCE_MS / 1000} s`)),

@@ -48,7 +48,7 @@ async function attempt(bench: Bench, test: Case): Promise<Error | undefined> {
     },
   };
   let failure: Error | undefined;
-  for (const step of [() => test.act(scene), ...[() => unwind(undos)]]) {
+  for (const step of [() => test.act(scene), () => unwind(undos)]) {
     try {
       await step();
     } catch (error) {
