@@ -21,7 +21,7 @@ import { type ExitStatus, exitStatus } from './exit-status.js';
 import { FoundContainer } from './found-container.js';
 import { runLateHooks } from './hooks.js';
 import { journaledProcesses } from './journal.js';
-import { type CreateOptions, firstState, type Launched, launch } from './launch.js';
+import { type CreateOptions, firstState, keyringName, type Launched, launch } from './launch.js';
 import { type PrepareOptions, prepare } from './prepare.js';
 import { prepareRestore, type RestoreOptions, restore } from './restore.js';
 import { GATE_SOCKET, StateDirectory, type StoredState } from './state-directory.js';
@@ -54,9 +54,10 @@ export class Container extends FoundContainer {
     const root = options.stateRoot ?? stateRoot();
     // First, since what else of that name is there is the other container's too: its cgroup.
     StateDirectory.checkFree(root, id);
-    const prepared = prepare({ ...options, id, gate });
+    const keyring = keyringName(id);
+    const prepared = prepare({ ...options, id, gate, keyring });
     for (const warning of prepared.warnings) options.onWarning?.(warning);
-    const state = firstState(id, prepared, options);
+    const state = firstState(id, prepared, { ...options, keyring });
     const { directory, lock } = await StateDirectory.create(root, state);
     let container: Container;
     {

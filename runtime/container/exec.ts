@@ -118,6 +118,7 @@ export function prepareExec(directory: StateDirectory, options: ExecOptions): Pr
       filter: compileFilter(config.linux?.seccomp),
       caller: options.caller ?? thisCaller(),
       noNewKeyring: stored.noNewKeyring,
+      keyring: stored.keyring,
       preserveFds: options.preserveFds,
       joined: { own: new Set(NAMESPACE_TYPES.filter((type) => !namespaces.includes(type))), ofJoinedUser: new Set() },
       process: withHome(completedProcess(options.process, config), stored),

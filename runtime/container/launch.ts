@@ -2,6 +2,7 @@
  * Launching: the plan of a container is run up to its start gate, or on into its program. What it will make is in the
  * journal before the plan begins; whose processes they are, as soon as there are any.
  */
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { native } from '../kernel/addon.js';
@@ -84,8 +85,13 @@ export function firstState(id: ContainerId, { bundle, cgroup }: Prepared, option
     created: new Date().toISOString(),
     autoRemove: options.autoRemove ?? false,
     supervised: options.supervisor !== 'caller',
-    ...(options.noNewKeyring && { noNewKeyring: true }),
+    ...(options.noNewKeyring ? { noNewKeyring: true } : { keyring: options.keyring ?? keyringName(id) }),
   };
+}
+
+/** Of a keyring that nobody else can have made before: see `joinKeyring`. */
+export function keyringName(id: ContainerId): string {
+  return `_ses.${id}.${randomBytes(16).toString('hex')}`;
 }
 
 /** Runs the plan until it waits at the gate, or its program runs. Throws what made it fail, when all of it is over. */

@@ -18,7 +18,10 @@ import { netDevicesOf } from './net-devices.js';
 
 /** What of it is not found out here goes to the compiler as it is: see `CompileInput`. */
 export interface PrepareOptions
-  extends Pick<CompileInput, 'bundle' | 'id' | 'gate' | 'init' | 'preserveFds' | 'noPivot' | 'noNewKeyring'> {
+  extends Pick<
+    CompileInput,
+    'bundle' | 'id' | 'gate' | 'init' | 'preserveFds' | 'noPivot' | 'noNewKeyring' | 'keyring'
+  > {
   /** What the kernel can do; asked for unless given. A poorer value tests the fallbacks. */
   readonly features?: Features;
   readonly caller?: Caller;
@@ -63,6 +66,7 @@ export function prepare(options: PrepareOptions): Prepared {
     preserveFds: options.preserveFds,
     noPivot: options.noPivot,
     noNewKeyring: options.noNewKeyring,
+    keyring: options.keyring,
   });
   // As it was given: what `exec` starts has a home of its own.
   return { bundle: options.bundle, cgroup, plan: compiled.plan, warnings: [...warnings, ...compiled.warnings] };

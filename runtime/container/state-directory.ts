@@ -46,6 +46,8 @@ export interface StoredState {
   readonly supervised?: boolean;
   /** It has the session keyring of who created it; so does what `exec` starts. */
   readonly noNewKeyring?: boolean;
+  /** The name of its own. */
+  readonly keyring?: string;
 }
 
 /** The name of the socket to which `start` connects. */

@@ -274,7 +274,7 @@ describe('the session keyring', () => {
     const id = `keyring-${process.pid}-${noNewKeyring}`;
     await using running = await runBundle(
       ({ process: program, linux }) => {
-        program.args = ['sh', '-c', `grep -c ' _ses.${id}:' /proc/keys; sleep 1000`];
+        program.args = ['sh', '-c', `grep -c ' _ses.${id}[.]' /proc/keys; sleep 1000`];
         linux.maskedPaths = [];
       },
       {},

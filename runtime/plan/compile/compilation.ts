@@ -69,6 +69,8 @@ export interface CompileInput {
   readonly noPivot?: boolean;
   /** The session keyring of the caller is kept. */
   readonly noNewKeyring?: boolean;
+  /** The name of its own session keyring, which nobody can guess; `_ses.ID` unless told. */
+  readonly keyring?: string;
   readonly caller: Caller;
   /** Found out by whoever compiles; without, nothing named by a path is the caller's own, and none belongs to another. */
   readonly joined?: JoinedNamespaces;

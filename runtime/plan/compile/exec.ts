@@ -25,7 +25,16 @@ import { dropRights, SECCOMP_LISTENER } from './rights.js';
 import { finalAffinity, initialAffinity, setScheduling } from './scheduling.js';
 import { CONSOLE, openPair, startSession } from './terminal.js';
 
-type OfContainer = 'bundle' | 'id' | 'features' | 'filter' | 'caller' | 'noNewKeyring' | 'preserveFds' | 'joined';
+type OfContainer =
+  | 'bundle'
+  | 'id'
+  | 'features'
+  | 'filter'
+  | 'caller'
+  | 'noNewKeyring'
+  | 'keyring'
+  | 'preserveFds'
+  | 'joined';
 
 export interface ExecInput extends Pick<CompileInput, OfContainer> {
   /** The program, and who it is. */
