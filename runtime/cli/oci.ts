@@ -8,7 +8,7 @@ import { TareError } from '../kernel/error.js';
 import { OCI_VERSION } from '../oci/index.js';
 import { prepareCommand, version } from './main.js';
 import { type Globals, OciContext } from './oci/context.js';
-import { log, withEngineWords } from './oci/log.js';
+import { checkLog, log, withEngineWords } from './oci/log.js';
 import { reportError } from './report-error.js';
 
 interface Entry {
@@ -108,8 +108,17 @@ export async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     const told = withEngineWords(error);
     if (reportError('tare-oci', told) === 0) return;
-    if (told instanceof Error) log(context.globals, 'error', told.message);
+    if (told instanceof Error) logError(context, told);
     process.exitCode = wanted === 'exec' ? EXEC_FAILURE : OWN_FAILURE;
+  }
+}
+
+/** What is wrong with the log itself has been said, or is said now. */
+function logError({ globals }: OciContext, { message }: Error): void {
+  try {
+    log(globals, 'error', message);
+  } catch (error) {
+    if (!(error instanceof TareError && error.message === message)) reportError('tare-oci', error);
   }
 }
 
@@ -119,14 +128,20 @@ async function define(oci: Command, context: OciContext, wanted: string | undefi
     // As runc writes it: dockerd looks for the word.
     .version(`tare-oci version ${version()}\nspec: ${OCI_VERSION}`, '-v, --version', 'print the version')
     .option('--root <dir>', 'where running containers are kept')
-    .option('--log <file>', 'also write errors to this file')
+    .option('--log <file>', 'also write errors to this file, and warnings there alone')
     .addOption(new Option('--log-format <format>', 'of that file').choices(['text', 'json']).default('text'))
     .option('--systemd-cgroup', 'let systemd make the cgroups; cgroupsPath is then slice:prefix:name')
-    .addOption(new Option('--rootless <mode>', 'whether who calls has no rights').default('auto'))
+    .addOption(
+      new Option(
+        '--rootless <mode>',
+        'true: do without a cgroup that may not be made; auto: for who is not root',
+      ).default('auto'),
+    )
     .option('--debug', 'write to the log what is done')
     .option('--criu <path>', 'the program that checkpoint and restore use; criu of PATH unless told')
     .enablePositionalOptions()
-    .showSuggestionAfterError();
+    .showSuggestionAfterError()
+    .hook('preAction', () => checkLog(context.globals));
   for (const [name, { description, load }] of Object.entries(COMMANDS)) {
     const command = name === wanted ? await load(context) : new Command(name);
     oci.addCommand(command.name(name).description(description));

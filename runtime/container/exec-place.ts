@@ -11,24 +11,13 @@ import { closeAll } from '../kernel/fd.js';
 import { isAlive, type ProcessIdentity } from '../kernel/process-identity.js';
 import { NAMESPACE_TYPES, type NamespaceType } from '../oci/index.js';
 import { EXEC, execNamespace } from '../plan/index.js';
+import { namespaceLink } from './namespace-link.js';
 import type { StoredState } from './state-directory.js';
 
 /** The words are runc's: engines look for them. */
 export function stopped(): TareError {
   return new TareError('state', 'cannot exec in a stopped container');
 }
-
-/** Where /proc has a namespace of a type. */
-const LINKS: Readonly<Record<NamespaceType, string>> = {
-  mount: 'mnt',
-  pid: 'pid',
-  network: 'net',
-  ipc: 'ipc',
-  uts: 'uts',
-  user: 'user',
-  cgroup: 'cgroup',
-  time: 'time',
-};
 
 /** setns(2) refuses to enter the user namespace that one is in, and what is the same need not be entered. */
 export function differingNamespaces(init: ProcessIdentity): NamespaceType[] {
@@ -39,7 +28,7 @@ export function differingNamespaces(init: ProcessIdentity): NamespaceType[] {
 
 function linkOf(pid: number | 'self', type: NamespaceType): string | undefined {
   try {
-    return readlinkSync(`/proc/${pid}/ns/${LINKS[type]}`);
+    return readlinkSync(`/proc/${pid}/${namespaceLink(type)}`);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined; // this kernel has none of this type, or the process has ended
@@ -85,7 +74,7 @@ export function openPlaces(given: readonly string[], init: ProcessIdentity): Rec
     if (given.includes(EXEC.root)) fds[EXEC.root] = open(init, 'root', O_PATH | O_DIRECTORY);
     for (const type of NAMESPACE_TYPES) {
       const name = execNamespace(type);
-      if (given.includes(name)) fds[name] = open(init, `ns/${LINKS[type]}`, 0);
+      if (given.includes(name)) fds[name] = open(init, namespaceLink(type), 0);
     }
     if (!isAlive(init)) throw stopped();
     return fds;

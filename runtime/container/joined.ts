@@ -5,20 +5,11 @@
  */
 import { fstatSync, statSync } from 'node:fs';
 import { native } from '../kernel/addon.js';
-import {
-  CLONE_NEWCGROUP,
-  CLONE_NEWIPC,
-  CLONE_NEWNET,
-  CLONE_NEWNS,
-  CLONE_NEWPID,
-  CLONE_NEWTIME,
-  CLONE_NEWUSER,
-  CLONE_NEWUTS,
-} from '../kernel/constants/clone.js';
 import { O_CLOEXEC, O_NONBLOCK } from '../kernel/constants/open.js';
 import { TareError } from '../kernel/error.js';
 import type { Config, NamespaceType } from '../oci/index.js';
-import type { JoinedNamespaces } from '../plan/index.js';
+import { type JoinedNamespaces, NAMESPACE_FLAGS } from '../plan/index.js';
+import { namespaceLink } from './namespace-link.js';
 
 /** @throws TareError `not-found`, `permission` or `config` for a path that does not lead to a namespace of its kind */
 export function examineNamespaces({ linux }: Config): JoinedNamespaces {
@@ -48,29 +39,6 @@ interface Opened {
   readonly fd: number;
 }
 
-/** What NS_GET_NSTYPE answers. */
-const FLAGS: Readonly<Record<NamespaceType, number>> = {
-  mount: CLONE_NEWNS,
-  pid: CLONE_NEWPID,
-  network: CLONE_NEWNET,
-  ipc: CLONE_NEWIPC,
-  uts: CLONE_NEWUTS,
-  user: CLONE_NEWUSER,
-  cgroup: CLONE_NEWCGROUP,
-  time: CLONE_NEWTIME,
-};
-
-const LINKS: Readonly<Record<NamespaceType, string>> = {
-  mount: 'mnt',
-  pid: 'pid',
-  network: 'net',
-  ipc: 'ipc',
-  uts: 'uts',
-  user: 'user',
-  cgroup: 'cgroup',
-  time: 'time',
-};
-
 function openNamespace(type: NamespaceType, path: string, field: string): number {
   let fd: number;
   try {
@@ -85,7 +53,7 @@ function openNamespace(type: NamespaceType, path: string, field: string): number
       { cause, path: field },
     );
   }
-  if (kindOf(fd) === FLAGS[type]) return fd;
+  if (kindOf(fd) === NAMESPACE_FLAGS[type]) return fd;
   native.close(fd);
   throw new TareError(
     'config',
@@ -96,6 +64,7 @@ function openNamespace(type: NamespaceType, path: string, field: string): number
   );
 }
 
+/** What NS_GET_NSTYPE answers: a CLONE_NEW* flag. */
 function kindOf(fd: number): number | undefined {
   try {
     return native.nsGetType(fd);
@@ -113,7 +82,7 @@ function identity(fd: number): string {
 }
 
 function ownIdentity(type: NamespaceType): string | undefined {
-  const found = statSync(`/proc/self/ns/${LINKS[type]}`, { throwIfNoEntry: false });
+  const found = statSync(`/proc/self/${namespaceLink(type)}`, { throwIfNoEntry: false });
   return found && `${found.dev}:${found.ino}`;
 }
 

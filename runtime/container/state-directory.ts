@@ -274,7 +274,9 @@ function noContainer(id: ContainerId): TareError {
 }
 
 function cannotMake(path: string, id: ContainerId, cause: NodeJS.ErrnoException): TareError {
-  if (cause instanceof TareError) return cause;
+  const what = 'the state of the container cannot be kept';
+  if (cause instanceof TareError)
+    return cause.syscall ? new TareError(cause.code, `${what}: ${cause.message}`, { cause, path }) : cause;
   if ((cause.code === 'EEXIST' || cause.code === 'ENOTEMPTY') && isThere(path))
     return new TareError('exists', `a container ${id} exists already`, { cause, path });
   const code =
@@ -283,5 +285,5 @@ function cannotMake(path: string, id: ContainerId, cause: NodeJS.ErrnoException)
       : cause.code === 'ENOSPC'
         ? 'no-space'
         : 'system-call';
-  return new TareError(code, `the state of the container cannot be kept: ${cause.message}`, { cause, path });
+  return new TareError(code, `${what}: ${cause.message}`, { cause, path });
 }

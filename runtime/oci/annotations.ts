@@ -1,12 +1,15 @@
 /**
  * The annotations of config.json that change what Tare does. Whoever passes on annotations of strangers must know them, so
- * `features` lists them, and they are read by this table alone. features.md#unsafe-annotations-in-configjson
+ * `features` lists them. One that ends in a dot is the beginning of many. features.md#unsafe-annotations-in-configjson
  */
+import { SYSTEMD_PROPERTIES } from '../kernel/systemd/annotations.js';
 import type { Config } from './config.js';
 
 export const ANNOTATIONS = [
   // crun's; Podman's `--group-add keep-groups` sets it.
   'run.oci.keep_original_groups',
+  // runc's; they are for the scope that --systemd-cgroup makes.
+  SYSTEMD_PROPERTIES,
 ] as const;
 
 export function annotation({ annotations = {} }: Config, name: (typeof ANNOTATIONS)[number]): string | undefined {

@@ -21,6 +21,7 @@ export {
   type JoinedNamespaces,
   type Limit,
   type MovedDevice,
+  NAMESPACE_FLAGS,
   needsIdHelper,
   preservedNumber,
   RESCTRL,

@@ -35,9 +35,8 @@ export function features(kernel = release()) {
       cgroup: {
         v1: true,
         v2: true,
-        // Nothing here asks systemd: a cgroupsPath of its form is refused (kernel/cgroup/path.ts).
-        systemd: false,
-        systemdUser: false,
+        systemd: true,
+        systemdUser: true,
         rdma: true,
       },
       seccomp: {

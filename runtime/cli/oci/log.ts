@@ -8,9 +8,23 @@ import { printNow } from '../print.js';
 import { warn } from '../report-error.js';
 import type { Globals } from './context.js';
 
-/** Writes to the log, if there is one. */
+/** Writes to the log, if there is one. @throws TareError `usage` when it cannot be written */
 export function log({ log: path, logFormat }: Globals, level: 'error' | 'warning' | 'debug', message: string): void {
-  if (path) appendFileSync(path, entry(logFormat, level, message));
+  append(path, entry(logFormat, level, message));
+}
+
+/** Makes the log, before anything is done that it should tell of. @throws TareError `usage` when it cannot be written */
+export function checkLog({ log: path }: Globals): void {
+  append(path, '');
+}
+
+function append(path: string | undefined, text: string): void {
+  if (!path) return;
+  try {
+    appendFileSync(path, text);
+  } catch (cause) {
+    throw new TareError('usage', `--log ${path} cannot be written: ${(cause as Error).message}`, { cause, path });
+  }
 }
 
 /** Only with `--debug`; where there is no log, on standard error. */

@@ -28,7 +28,7 @@ const LIMITS: readonly (readonly [
   ['--memory-reservation', 'memory', 'reservation', 'size', 'memory that is left to it when others want it'],
   ['--memory-swap', 'memory', 'swap', 'size', 'memory and swap together; -1 for no limit'],
   ['--kernel-memory', 'memory', 'kernel', 'size', 'accepted: kernels no longer have it'],
-  ['--kernel-memory-tcp', 'memory', 'kernelTCP', 'size', 'memory of TCP buffers'],
+  ['--kernel-memory-tcp', 'memory', 'kernelTCP', 'size', 'accepted: ignored, as runc does'],
   ['--pids-limit', 'pids', 'limit', 'number', 'processes'],
 ];
 type Kind = 'number' | 'size' | 'text';

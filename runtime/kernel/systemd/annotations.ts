@@ -6,7 +6,7 @@
 import { TareError } from '../error.js';
 import type { Property } from './properties.js';
 
-const PREFIX = 'org.systemd.property.';
+export const SYSTEMD_PROPERTIES = 'org.systemd.property.';
 const TYPES: Readonly<Record<string, string>> = { int32: 'i', uint32: 'u', uint64: 't' };
 
 /**
@@ -19,9 +19,9 @@ const BEYOND =
 /** @throws TareError `config` with the path of the annotation */
 export function annotatedProperties(annotations: Readonly<Record<string, string>> = {}): Property[] {
   return Object.entries(annotations)
-    .filter(([key]) => key.startsWith(PREFIX))
+    .filter(([key]) => key.startsWith(SYSTEMD_PROPERTIES))
     .map(([key, text]) => {
-      const name = key.slice(PREFIX.length);
+      const name = key.slice(SYSTEMD_PROPERTIES.length);
       const path = `annotations[${JSON.stringify(key)}]`;
       if (!/^[A-Za-z]{3,}$/.test(name)) refuse(path, 'names no property of systemd');
       const value = parse(text.trim());

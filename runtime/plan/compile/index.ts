@@ -4,6 +4,7 @@ export { type Compiled, CREATE, compileCreate } from './create.js';
 export { compileExec, EXEC, type ExecInput, execNamespace } from './exec.js';
 export { HOOK_CALLS } from './hooks.js';
 export { ID_HELPERS, type IdMaps, needsIdHelper } from './id-maps.js';
+export { NAMESPACE_FLAGS } from './namespaces.js';
 export type { MovedDevice } from './net-devices.js';
 export { preservedNumber } from './program.js';
 export { RESCTRL, resctrlFolders } from './resctrl.js';

@@ -22,7 +22,7 @@ import { type Compilation, creates, has, joins } from './compilation.js';
 import { hasTimeOffsets } from './time-offsets.js';
 
 // #region flags
-const FLAGS: Readonly<Record<NamespaceType, number>> = {
+export const NAMESPACE_FLAGS: Readonly<Record<NamespaceType, number>> = {
   mount: CLONE_NEWNS,
   pid: CLONE_NEWPID,
   network: CLONE_NEWNET,
@@ -37,7 +37,7 @@ const FLAGS: Readonly<Record<NamespaceType, number>> = {
 export function cloneFlags({ config }: Compilation): number {
   return (config.linux?.namespaces ?? [])
     .filter((namespace) => !namespace.path && namespace.type !== 'cgroup')
-    .reduce((flags, namespace) => flags | FLAGS[namespace.type], 0);
+    .reduce((flags, namespace) => flags | NAMESPACE_FLAGS[namespace.type], 0);
   // #endregion
 }
 
@@ -117,7 +117,10 @@ export function openNamespace(lane: LaneBuilder, { type, path, index }: NamedNam
 
 export function join(lane: LaneBuilder, { type, index }: NamedNamespace, fd: Slot<'fd'>): void {
   const at = lane.for(`linux.namespaces[${index}].path`);
-  at.setns({ fd, flags: FLAGS[type] }, `${JOINED[type] ?? 'joined'}; the kernel checks that it is of this kind`);
+  at.setns(
+    { fd, flags: NAMESPACE_FLAGS[type] },
+    `${JOINED[type] ?? 'joined'}; the kernel checks that it is of this kind`,
+  );
   at.close({ fd }, 'joined');
 }
 // #endregion
@@ -141,7 +144,7 @@ export function mapText(mappings: readonly IdMapping[] = []): string {
 
 /** CLONE_NEW* of these. */
 export function namespaceFlags(types: readonly NamespaceType[]): number {
-  return types.reduce((flags, type) => flags | FLAGS[type], 0);
+  return types.reduce((flags, type) => flags | NAMESPACE_FLAGS[type], 0);
 }
 
 function unsupported(path: string, what: string): TareError {

@@ -1,6 +1,6 @@
 /** The words by which engines tell errors apart, before the sentence of Tare's own. */
 import { expect, it } from 'vitest';
-import { withEngineWords } from '../../../runtime/cli/oci/log.js';
+import { checkLog, withEngineWords } from '../../../runtime/cli/oci/log.js';
 import { type ErrorCode, TareError } from '../../../runtime/kernel/error.js';
 
 it.each<[ErrorCode, string, string]>([
@@ -26,4 +26,11 @@ it('says no words twice, and leaves what is no error of ours', () => {
   expect(withEngineWords(said)).toBe(said);
   const other = new Error('x');
   expect(withEngineWords(other)).toBe(other);
+});
+
+it('refuses a log that cannot be written, before anything is done', () => {
+  const log = '/proc/nowhere/log';
+  const sentence = /^--log \/proc\/nowhere\/log cannot be written: ENOENT/;
+  expect(() => checkLog({ log, logFormat: 'text', rootless: 'auto' })).toThrow(sentence);
+  expect(() => checkLog({ logFormat: 'text', rootless: 'auto' })).not.toThrow();
 });
