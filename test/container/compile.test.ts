@@ -9,18 +9,12 @@ import { ALL_CAPABILITIES } from '../../runtime/kernel/capabilities.js';
 import { type Features, probeFeatures, withoutFeatures } from '../../runtime/kernel/features.js';
 import { type Config, validConfig } from '../../runtime/oci/index.js';
 import { type Caller, checkPlan, encodePlan, type Plan, printPlan, type Step } from '../../runtime/plan/index.js';
+import { ROOT as root } from '../harness/callers.js';
 
 const rootfs = mkdtempSync(join(tmpdir(), 'tare-compile-'));
 afterAll(() => rmSync(rootfs, { recursive: true }));
 
 const features = probeFeatures();
-const root: Caller = {
-  uid: 0,
-  gid: 0,
-  capabilities: ALL_CAPABILITIES,
-  allCapabilities: ALL_CAPABILITIES,
-  hardLimit: () => undefined,
-};
 const user: Caller = { ...root, uid: 1000, gid: 1000, capabilities: 0n };
 
 function compile(config: Config, caller = root, kernel: Features = features, init = false): Plan {

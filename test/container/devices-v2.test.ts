@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { defaultConfig, prepare } from '../../runtime/container/index.js';
-import { ALL_CAPABILITIES } from '../../runtime/kernel/capabilities.js';
 import { type Features, probeFeatures } from '../../runtime/kernel/features.js';
 import { validConfig } from '../../runtime/oci/index.js';
 import type { Caller } from '../../runtime/plan/index.js';
+import { ROOT as root } from '../harness/callers.js';
 
 const rootfs = mkdtempSync(join(tmpdir(), 'tare-devices-'));
 afterAll(() => rmSync(rootfs, { recursive: true }));
@@ -18,13 +18,6 @@ const features: Features = {
   ...probeFeatures(),
   cgroups: { layout: 'v2', hierarchies: [hierarchy] },
   deviceProgram: true,
-};
-const root: Caller = {
-  uid: 0,
-  gid: 0,
-  capabilities: ALL_CAPABILITIES,
-  allCapabilities: ALL_CAPABILITIES,
-  hardLimit: () => undefined,
 };
 
 function outsideOf(caller: Caller, kernel: Features) {

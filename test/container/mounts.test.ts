@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { defaultConfig, prepare } from '../../runtime/container/index.js';
-import { ALL_CAPABILITIES } from '../../runtime/kernel/capabilities.js';
 import type { CgroupHost } from '../../runtime/kernel/cgroup/index.js';
 import { type Features, probeFeatures } from '../../runtime/kernel/features.js';
 import { mountOf } from '../../runtime/kernel/mountinfo.js';
@@ -12,6 +11,7 @@ import { type Config, validConfig } from '../../runtime/oci/index.js';
 import { KNOWN_OPTIONS, mountOptions } from '../../runtime/plan/compile/options.js';
 import { checkPlan, type Plan, type Step } from '../../runtime/plan/index.js';
 import { userNamespace } from '../harness/bundle.js';
+import { ROOT } from '../harness/callers.js';
 
 const rootfs = mkdtempSync(join(tmpdir(), 'tare-mounts-'));
 afterAll(() => rmSync(rootfs, { recursive: true }));
@@ -22,13 +22,7 @@ function compile(change: (config: Config) => Config, kernel: Partial<Features> =
     bundle: { path: rootfs, rootfs, config: validConfig(JSON.parse(JSON.stringify(config))) },
     id: 'test',
     features: { ...probeFeatures(), ...kernel },
-    caller: {
-      uid: 0,
-      gid: 0,
-      capabilities: ALL_CAPABILITIES,
-      allCapabilities: ALL_CAPABILITIES,
-      hardLimit: () => undefined,
-    },
+    caller: ROOT,
   });
   checkPlan(plan);
   return plan;

@@ -5,23 +5,16 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { defaultConfig, prepare } from '../../runtime/container/index.js';
-import { ALL_CAPABILITIES } from '../../runtime/kernel/capabilities.js';
 import * as clone from '../../runtime/kernel/constants/clone.js';
 import { probeFeatures } from '../../runtime/kernel/features.js';
 import { type Config, NAMESPACE_TYPES, type NamespaceType, validConfig } from '../../runtime/oci/index.js';
 import { type Caller, checkPlan, encodePlan, type Plan, type Step } from '../../runtime/plan/index.js';
+import { ROOT as root } from '../harness/callers.js';
 
 const rootfs = mkdtempSync(join(tmpdir(), 'tare-namespaces-'));
 afterAll(() => rmSync(rootfs, { recursive: true }));
 
 const features = probeFeatures();
-const root: Caller = {
-  uid: 0,
-  gid: 0,
-  capabilities: ALL_CAPABILITIES,
-  allCapabilities: ALL_CAPABILITIES,
-  hardLimit: () => undefined,
-};
 const user: Caller = { ...root, uid: 1000, gid: 1000, capabilities: 0n };
 
 const FLAGS: Record<NamespaceType, number> = {

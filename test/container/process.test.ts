@@ -3,24 +3,17 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { afterAll, describe, expect, it } from 'vitest';
 import { defaultConfig, prepare } from '../../runtime/container/index.js';
-import { ALL_CAPABILITIES } from '../../runtime/kernel/capabilities.js';
 import { type Features, probeFeatures, withoutFeatures } from '../../runtime/kernel/features.js';
 import { type IntelRdt, type Linux, type Process, validConfig } from '../../runtime/oci/index.js';
 import { resctrlFolders } from '../../runtime/plan/compile/resctrl.js';
 import { finalAffinity, initialAffinity } from '../../runtime/plan/compile/scheduling.js';
 import { type Caller, checkPlan, type Plan, PlanBuilder, type Step } from '../../runtime/plan/index.js';
+import { ROOT as caller } from '../harness/callers.js';
 
 const rootfs = mkdtempSync(`${tmpdir()}/tare-process-`);
 afterAll(() => rmSync(rootfs, { recursive: true }));
 
 const kernel: Features = { ...probeFeatures(), appArmor: true, seLinux: true, resctrl: true };
-const caller: Caller = {
-  uid: 0,
-  gid: 0,
-  capabilities: ALL_CAPABILITIES,
-  allCapabilities: ALL_CAPABILITIES,
-  hardLimit: () => undefined,
-};
 
 function compile(process: Partial<Process>, linux: Partial<Linux> = {}, features = kernel, id = 'test'): Plan {
   const config = defaultConfig({ rootfs, args: ['/bin/sh'], caller });
