@@ -28,9 +28,19 @@ static int credentials_changed(long result)
     return error;
 }
 
+/* KEY_POS_ALL, and for the user what a named keyring begins with, and to search, without which nobody could join it a second time
+ * (keyctl_join_session_keyring(3)). <linux/key.h> of the kernel. */
+enum { KEYRING_PERMISSIONS = 0x3f1b0000 };
+
 int step_keyctl_join(struct call *call)
 {
-    return done_by(call, "keyctl KEYCTL_JOIN_SESSION_KEYRING", syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, string_or_null(call, 0)));
+    long keyring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, string_or_null(call, 0));
+    if (keyring < 0)
+        return done_by(call, "keyctl KEYCTL_JOIN_SESSION_KEYRING", keyring);
+    /* Who joins one that is there need not own it. */
+    if (syscall(SYS_keyctl, KEYCTL_SETPERM, keyring, KEYRING_PERMISSIONS) < 0 && errno != EACCES)
+        return done_by(call, "keyctl KEYCTL_SETPERM", -1);
+    return 0;
 }
 
 int step_setgroups(struct call *call)

@@ -2,7 +2,7 @@
 import type { Lane, Slot } from './plan.js';
 
 /** SHA-256 of steps.def; a plan carries it, and stage refuses a plan whose hash is another. */
-export const STEPS_HASH = 'b20de1b8231c57327ce9cc7efdf896ca8798abf8b6e2861d6cec3997fc87224a';
+export const STEPS_HASH = '7805e9709a851f8592f5d939eb1012387bca81bd6cd4f3b03636092d91f8cd60';
 
 export interface StepInputs {
   /** openat2(2) */
@@ -37,7 +37,7 @@ export interface StepInputs {
   close_others: { readonly first: number | bigint; readonly keep: Slot<'fd'> | 'cwd' | 'none'; readonly second: Slot<'fd'> | 'cwd' | 'none'; readonly third: Slot<'fd'> | 'cwd' | 'none' };
   /** openat(2) and read(2) of a directory's whole content into another: names, modes, owners, times, links, attributes */
   copy_tree: { readonly from: Slot<'fd'> | 'cwd' | 'none'; readonly to: Slot<'fd'> | 'cwd' | 'none' };
-  /** fchown(2) of 0, 1, 2 where they are no terminal and not /dev/null; refusals are ignored, as their owner may be another */
+  /** fchown(2) of 0, 1, 2 where they are pipes, sockets or files open for writing; refusals are ignored, as their owner may be another */
   own_stdio: { readonly uid: number | bigint };
   /** chdir(2) */
   chdir: { readonly path: string };
@@ -91,7 +91,7 @@ export interface StepInputs {
   setdomainname: { readonly name: string };
   /** netlink(7): sends each request, waits for each acknowledgement */
   netlink: { readonly protocol: number | bigint; readonly messages: Uint8Array };
-  /** keyctl_join_session_keyring(3) */
+  /** keyctl_join_session_keyring(3), and KEYCTL_SETPERM so that it can be joined again */
   keyctl_join: { readonly name: string };
   /** tells another lane that a point is reached; carries a descriptor or none */
   post: { readonly lane: Lane; readonly token: number | bigint; readonly fd: Slot<'fd'> | 'cwd' | 'none' };
@@ -263,7 +263,7 @@ export const STEP_KINDS: readonly KindInfo[] = [
   { kind: 'close_range', inputs: [{ letter: 'u', name: 'first' }, { letter: 'u', name: 'last' }, { letter: 'u', name: 'flags' }], outputs: [], what: "close_range(2)" },
   { kind: 'close_others', inputs: [{ letter: 'u', name: 'first' }, { letter: 'd', name: 'keep' }, { letter: 'd', name: 'second' }, { letter: 'd', name: 'third' }], outputs: [], what: "close_range(2) of every descriptor from `first` on but these, and what stage needs until exec: sockets and a pidfd" },
   { kind: 'copy_tree', inputs: [{ letter: 'd', name: 'from' }, { letter: 'd', name: 'to' }], outputs: [], what: "openat(2) and read(2) of a directory's whole content into another: names, modes, owners, times, links, attributes" },
-  { kind: 'own_stdio', inputs: [{ letter: 'u', name: 'uid' }], outputs: [], what: "fchown(2) of 0, 1, 2 where they are no terminal and not /dev/null; refusals are ignored, as their owner may be another" },
+  { kind: 'own_stdio', inputs: [{ letter: 'u', name: 'uid' }], outputs: [], what: "fchown(2) of 0, 1, 2 where they are pipes, sockets or files open for writing; refusals are ignored, as their owner may be another" },
   { kind: 'chdir', inputs: [{ letter: 's', name: 'path' }], outputs: [], what: "chdir(2)" },
   { kind: 'fchdir', inputs: [{ letter: 'd', name: 'fd' }], outputs: [], what: "fchdir(2)" },
   { kind: 'chroot', inputs: [{ letter: 's', name: 'path' }], outputs: [], what: "chroot(2)" },
@@ -290,7 +290,7 @@ export const STEP_KINDS: readonly KindInfo[] = [
   { kind: 'sethostname', inputs: [{ letter: 's', name: 'name' }], outputs: [], what: "sethostname(2)" },
   { kind: 'setdomainname', inputs: [{ letter: 's', name: 'name' }], outputs: [], what: "setdomainname(2)" },
   { kind: 'netlink', inputs: [{ letter: 'u', name: 'protocol' }, { letter: 'b', name: 'messages' }], outputs: [], what: "netlink(7): sends each request, waits for each acknowledgement" },
-  { kind: 'keyctl_join', inputs: [{ letter: 's', name: 'name' }], outputs: [], what: "keyctl_join_session_keyring(3)" },
+  { kind: 'keyctl_join', inputs: [{ letter: 's', name: 'name' }], outputs: [], what: "keyctl_join_session_keyring(3), and KEYCTL_SETPERM so that it can be joined again" },
   { kind: 'post', inputs: [{ letter: 'l', name: 'lane' }, { letter: 'u', name: 'token' }, { letter: 'd', name: 'fd' }], outputs: [], what: "tells another lane that a point is reached; carries a descriptor or none" },
   { kind: 'wait', inputs: [{ letter: 'l', name: 'lane' }, { letter: 'u', name: 'token' }], outputs: [{ letter: 'd', name: 'fd' }], what: "waits for another lane's post; its descriptor, or an empty slot" },
   { kind: 'call', inputs: [{ letter: 's', name: 'name' }, { letter: 'd', name: 'fd' }], outputs: [{ letter: 'd', name: 'fd' }], what: "hands over to TypeScript and waits for its answer and descriptor" },

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { changedProcess } from '../../runtime/container/index.js';
 import { PlanBuilder, runPlan } from '../../runtime/plan/index.js';
 import { runBundle } from '../system/bundle.js';
 
@@ -70,6 +71,11 @@ it('a container has one whose name nobody knows before it is there', async () =>
     copyFileSync(program, copy);
     execFileSync('mv', [copy, join(it.folder, 'rootfs/keyring')]);
     await expect.poll(it.output, { timeout: 20_000 }).toBe('own\n');
+    // What exec starts has the container's.
+    const again = await it.container.exec({
+      process: changedProcess(it.container.config, { args: ['/keyring', 'find', 'secret'] }),
+    });
+    expect(await again.wait()).toEqual({ code: 0 });
     const { keyring } = JSON.parse(readFileSync(join(it.folder, 'state', id, 'state.json'), 'utf8'));
     expect(keyring).toMatch(new RegExp(`^_ses\\.${id}\\.[0-9a-f]{32}$`));
   });
