@@ -84,6 +84,8 @@ async function removeTree(path: string): Promise<void> {
     try {
       rmdirSync(path);
     } catch (error) {
+      // Somebody else has put a file there: it is theirs.
+      if ((error as NodeJS.ErrnoException).code === 'ENOTEMPTY') return;
       if (tries === 40) throw error; // EBUSY until the last process has gone for good
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
