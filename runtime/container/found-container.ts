@@ -163,9 +163,11 @@ export class FoundContainer {
     await updateLimits(this.directory, this.#cgroup('limited'), change, rdt);
   }
 
-  /** How many of its processes the kernel has killed because its memory limit was reached. */
+  /** How many of its processes the kernel has killed because its memory limit was reached; 0 where that cannot be known any more. */
   oomKills(): number {
-    return oomKills(this.directory.read().cgroup);
+    // Who killed it may have deleted it by now.
+    const stored = this.directory.exists ? this.directory.readIfWhole() : undefined;
+    return oomKills(stored?.cgroup ?? []);
   }
 
   /**
