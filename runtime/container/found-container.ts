@@ -165,9 +165,13 @@ export class FoundContainer {
 
   /** How many of its processes the kernel has killed because its memory limit was reached; 0 where that cannot be known any more. */
   oomKills(): number {
-    // Who killed it may have deleted it by now.
-    const stored = this.directory.exists ? this.directory.readIfWhole() : undefined;
-    return oomKills(stored?.cgroup ?? []);
+    try {
+      return oomKills(this.directory.readIfWhole()?.cgroup ?? []);
+    } catch (error) {
+      // Who killed it has deleted it by now.
+      if (error instanceof TareError && error.code === 'not-found') return 0;
+      throw error;
+    }
   }
 
   /**
