@@ -1,3 +1,4 @@
+/** What `tare-oci spec` writes: valid, and with few rights. */
 import { describe, expect, it } from 'vitest';
 import { exampleConfig } from '../../runtime/container/example-config.js';
 import { validConfig } from '../../runtime/oci/index.js';

@@ -1,3 +1,4 @@
+/** JSON whose whole numbers keep all their digits. */
 import { describe, expect, it } from 'vitest';
 import { exactJson, parseExactJson } from '../../runtime/kernel/exact-json.js';
 

@@ -1,3 +1,4 @@
+/** What is said to systemd, without one: names of scopes, properties, and D-Bus messages as bytes. */
 import { describe, expect, it } from 'vitest';
 import { annotatedProperties } from '../../runtime/kernel/systemd/annotations.js';
 import { marshal, unmarshal } from '../../runtime/kernel/systemd/marshal.js';

@@ -9,6 +9,7 @@ import { PlanBuilder } from '../../runtime/plan/builder.js';
 import type { PlanRun, StepAt, StepOutcome } from '../../runtime/plan/driver.js';
 import { runPlan } from '../../runtime/plan/run.js';
 import { stageImage } from '../../runtime/plan/stage-image.js';
+import { until } from '../harness/until.js';
 
 const NS = { mnt: 0x20000, uts: 0x4000000, ipc: 0x8000000, pid: 0x20000000, net: 0x40000000 };
 const ALL = Object.values(NS).reduce((a, b) => a | b);
@@ -477,8 +478,4 @@ function exists(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
 }

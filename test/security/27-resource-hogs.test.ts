@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { detectCgroups } from '../../runtime/kernel/cgroup/index.js';
 import { makeBundle } from '../harness/bundle.js';
 import { makeRootfs } from '../harness/rootfs.js';
+import { until } from '../harness/until.js';
 import { inWorld, type World } from '../harness/world.js';
 
 /** A file of the container's cgroup, in whichever hierarchy has it. */
@@ -17,14 +18,6 @@ function cgroupFile(world: World, id: string, file: string): string | undefined 
     if (existsSync(path)) return readFileSync(path, 'utf8').trim();
   }
   return undefined;
-}
-
-async function until<T>(ask: () => T | undefined | false): Promise<T> {
-  for (;;) {
-    const answer = ask();
-    if (answer !== undefined && answer !== false) return answer;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 const run = (world: World, options: readonly string[], script: string) =>

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { packageRoot } from '../../runtime/kernel/places.js';
+import { until } from '../harness/until.js';
 import { containerPlan } from './container.js';
 import { planBytes, shell, type TestStep } from './plan-bytes.js';
-import { BUILDS, hasEnded, Stage, until } from './stage.js';
+import { BUILDS, hasEnded, Stage } from './stage.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tare-container-'));
 afterAll(() => {

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { native } from '../../runtime/kernel/addon.js';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../../runtime/kernel/constants/open.js';
+import { until } from '../harness/until.js';
 import { CLONE, O, PR } from './flags.js';
 import { NONE, planBytes, shell, step } from './plan-bytes.js';
-import { BUILDS, hasEnded, REPLY, Stage, until } from './stage.js';
+import { BUILDS, hasEnded, REPLY, Stage } from './stage.js';
 
 const { EINVAL, EPERM, ESRCH, ECANCELED } = constants.errno;
 const NOBODY = 65534;

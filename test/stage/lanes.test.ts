@@ -2,9 +2,10 @@
 import { existsSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
+import { until } from '../harness/until.js';
 import { CLONE, O, PR } from './flags.js';
 import { CWD, NONE, planBytes, shell, step } from './plan-bytes.js';
-import { BUILDS, hasEnded, REPLY, Stage, until } from './stage.js';
+import { BUILDS, hasEnded, REPLY, Stage } from './stage.js';
 
 const { ECANCELED, ENOENT, EPROTO } = constants.errno;
 const NOBODY = 65534;

@@ -210,15 +210,6 @@ export class Stage {
   }
 }
 
-/** Looks every few milliseconds; what never comes to be is an error after 20 s. */
-export async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`never: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
 /** A process that is no more; also when nobody has waited for it yet: it is process 1's to reap. */
 export function hasEnded(pid: number): boolean {
   return !existsSync(`/proc/${pid}`) || /^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));

@@ -4,9 +4,10 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { native } from '../../runtime/kernel/addon.js';
+import { until } from '../harness/until.js';
 import { CLONE } from './flags.js';
 import { NONE, planBytes, shell, step } from './plan-bytes.js';
-import { BUILDS, REPLY, Stage, until } from './stage.js';
+import { BUILDS, REPLY, Stage } from './stage.js';
 
 const SUP = { hello: 1, signal: 2, status: 3, stdio: 4 } as const;
 const folders: string[] = [];

@@ -1,11 +1,11 @@
 /** Checkpoint and restore, by the CRIU that is installed: the processes of a container go on in another, with their memory. */
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { findCriu } from '../../runtime/container/criu.js';
 import { exampleConfig } from '../../runtime/container/example-config.js';
 import { makeRootfs } from '../harness/rootfs.js';
+import { until } from '../harness/until.js';
 import { inWorld, type Ran, type World } from '../harness/world.js';
 
 /** What counts in memory, and says how far it is in a volume and in its root. */
@@ -55,13 +55,6 @@ async function bundle(
     },
     count: () => Number(readFileSync(join(world.folder, 'vol/count'), 'utf8')),
   };
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  for (let tries = 0; !holds(); tries++) {
-    if (tries > 400) throw new Error('it never came to be');
-    await sleep(25);
-  }
 }
 
 const done = { status: 0, stdout: '', stderr: '' };

@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { probeFeatures, withoutFeatures } from '../../runtime/kernel/features.js';
-import { hasEnded, until } from '../stage/stage.js';
+import { until } from '../harness/until.js';
+import { hasEnded } from '../stage/stage.js';
 import { dropNamespace, type Mutable, runBundle, setNamespace, type Type } from './bundle.js';
 import {
   execIn,

@@ -5,7 +5,8 @@ import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { hasEnded, until } from '../stage/stage.js';
+import { until } from '../harness/until.js';
+import { hasEnded } from '../stage/stage.js';
 import { dropNamespace, LINKS, namespaceOf, runBundle, setNamespace, type Type } from './bundle.js';
 import { execIn, expectOwn, expectSame, joining, ofHost, path, status, TYPES, withUsers } from './joined.js';
 

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { thisCaller } from '../../runtime/container/caller.js';
 import { probeFeatures, withoutFeatures } from '../../runtime/kernel/features.js';
-import { until } from '../stage/stage.js';
+import { until } from '../harness/until.js';
 import { dropNamespace, LINKS, type Mutable, runBundle, setNamespace } from './bundle.js';
 
 const ip = (...args: string[]) => execFileSync('ip', args, { encoding: 'utf8', stdio: 'pipe' });

@@ -6,8 +6,8 @@ import { defaultConfig } from '../../runtime/container/index.js';
 import { probeFeatures } from '../../runtime/kernel/features.js';
 import { publicCopy } from '../harness/public-copy.js';
 import { makeRootfs } from '../harness/rootfs.js';
+import { until } from '../harness/until.js';
 import { inWorld, type World } from '../harness/world.js';
-import { until } from '../stage/stage.js';
 import { type Mutable, setNamespace } from './bundle.js';
 
 const UID = 65534;
