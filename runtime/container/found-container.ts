@@ -114,10 +114,7 @@ export class FoundContainer {
     if (status === 'stopped' || status === 'creating')
       throw new TareError('state', `cannot exec in a ${status} container`);
     if (status === 'paused' && !options.ignorePaused)
-      throw new TareError(
-        'state',
-        'cannot exec in a paused container: resume it first, or ignore that (--ignore-paused)',
-      );
+      throw new TareError('state', 'cannot exec in a paused container: resume it first');
     return execIn(this.directory, options);
   }
 

@@ -58,7 +58,7 @@ const memoryPolicy = object({
   flags: optional(array(word(MEMORY_POLICY_FLAGS))),
 });
 
-export const PERSONALITY_DOMAINS = ['LINUX', 'LINUX32'] as const;
+const PERSONALITY_DOMAINS = ['LINUX', 'LINUX32'] as const;
 /** The specification names no flags, so no flag is a valid one. personality(2). */
 const personality = object({
   domain: word(PERSONALITY_DOMAINS),

@@ -49,7 +49,7 @@ export function withChildren(directory: string): string[] {
 }
 
 /** What the kernel says of a file whose cgroup has been removed. */
-export const GONE = ['ENOENT', 'ENODEV'];
+const GONE = ['ENOENT', 'ENODEV'];
 
 /** The result, or undefined when it failed with one of these errnos. */
 export function unless<T>(errnos: readonly string[], act: () => T): T | undefined {

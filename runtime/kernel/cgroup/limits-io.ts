@@ -80,7 +80,7 @@ function versionTwo({ weight, leafWeight, weightDevice = [], ...throttles }: Blo
 }
 
 /** 10 to 1000 as 1 to 10000, by a straight line. */
-export function blkioToIoWeight(weight: number): number {
+function blkioToIoWeight(weight: number): number {
   return 1 + Math.floor(((weight - 10) * 9999) / 990);
 }
 
