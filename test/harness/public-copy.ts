@@ -10,6 +10,8 @@ import { packageRoot } from '../../runtime/kernel/places.js';
 export interface PublicCopy extends Disposable {
   /** dist/bin/tare of the copy. */
   readonly tare: string;
+  /** dist/bin/tare-oci of the copy. */
+  readonly tareOci: string;
 }
 
 export function publicCopy(): PublicCopy {
@@ -20,6 +22,7 @@ export function publicCopy(): PublicCopy {
   for (const program of ['tare.node', 'stage', 'init']) copy(join('dist/native', program));
   return {
     tare: join(folder, 'dist/bin/tare'),
+    tareOci: join(folder, 'dist/bin/tare-oci'),
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
   };
 

@@ -1,10 +1,11 @@
 /**
- * A systemd of a test's own: process 1 of new namespaces, with a cgroup of version 2 for its root, its own /run and /tmp, and no units
- * but what it begins with. Commands are run beside it, as on a machine that systemd manages.
+ * A systemd of a test's own: process 1 of new namespaces, with a cgroup of version 2 for its root, its own /run, and no units but
+ * what it begins with. Commands are run beside it, as on a machine that systemd manages.
  */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,8 +36,7 @@ export async function withSystemd(act: (systemd: Systemd) => Promise<void>): Pro
   const second = detectCgroups().hierarchies.find(({ version }) => version === 2);
   if (!second) throw new Error(noSystemd());
   const cgroup = join(second.mountPoint, `tare-systemd-${process.pid}-${randomBytes(4).toString('hex')}`);
-  // Not in /tmp, which is its own there.
-  const folder = mkdtempSync('/var/tmp/tare-systemd-');
+  const folder = mkdtempSync(join(tmpdir(), 'tare-systemd-'));
   mkdirSync(cgroup);
   writeFileSync(join(folder, 'boot'), BOOT);
   const enter = `echo 0 > ${cgroup}/cgroup.procs; exec unshare -C -m -p -u -i -n -f --kill-child --mount-proc sh ${folder}/boot`;
@@ -93,7 +93,6 @@ async function heard(stream: Readable): Promise<string> {
 const BOOT = `set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
-mount -t tmpfs tmpfs /tmp
 mkdir -p /run/systemd/system /run/lock
 umount -R /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
