@@ -1,4 +1,4 @@
-/** crun 1.8.1, Debian 12's. Some of these are of its age, others its choice. Tried on cgroups of version 1 and in a machine with version 2. */
+/** crun 1.8.1, Debian 12's. Some of these are of its age, others its choice. Tried on cgroups of version 1; not yet as a whole with version 2. */
 import type { Difference } from './differences.js';
 
 interface Group {
