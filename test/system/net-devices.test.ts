@@ -15,7 +15,13 @@ function withPair(test: (here: string, there: string) => Promise<void>): Promise
   const [here, there] = [`ta${id}`, `tb${id}`];
   ip('link', 'add', here, 'address', '02:00:00:00:00:01', 'mtu', '1400', 'type', 'veth', 'peer', 'name', there);
   return test(here, there).finally(() => {
-    if (ip('-o', 'link').includes(there)) ip('link', 'del', there);
+    const has = () => ip('-o', 'link').includes(there);
+    try {
+      if (has()) ip('link', 'del', there);
+    } catch (error) {
+      // It goes with the other end, and that with its namespace, just then perhaps.
+      if (has()) throw error;
+    }
   });
 }
 
