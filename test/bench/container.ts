@@ -24,8 +24,7 @@ export async function bench(): Promise<string> {
     const rootfs = makeRootfs(join(folder, 'rootfs'));
     const id = `bench-${process.pid}`;
     const prepared = prepare({ id, bundle: bundleFor(folder, rootfs) });
-    const bare = join(folder, 'bare');
-    execFileSync('gcc', ['-O2', '-static', '-o', bare, join(packageRoot(), 'test/bench/bare.c')]);
+    const bare = buildBare(folder);
     const executable = (path: string): number => {
       const fd = native.sealedMemfd('bench', readFileSync(path));
       fds.push(fd);
@@ -56,6 +55,13 @@ export async function bench(): Promise<string> {
     for (const fd of fds) native.close(fd);
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** The bare C program, built into a folder. */
+export function buildBare(folder: string): string {
+  const bare = join(folder, 'bare');
+  execFileSync('gcc', ['-O2', '-static', '-o', bare, join(packageRoot(), 'test/bench/bare.c')]);
+  return bare;
 }
 
 /** A root file system of one static busybox. */
@@ -100,7 +106,7 @@ async function lifecycle(folder: string, rootfs: string): Promise<void> {
 }
 
 /** A program started by the addon, as stage is, and waited for by its pidfd. */
-function spawned(name: string, exe: number, argv: readonly string[]): Candidate {
+export function spawned(name: string, exe: number, argv: readonly string[]): Candidate {
   const run = () =>
     new Promise<void>((resolve, reject) => {
       const { pidfd } = native.spawn(exe, argv, [], [0, 1, 2]);

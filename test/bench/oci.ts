@@ -8,9 +8,11 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Container, type Prepared } from '../../runtime/container/index.js';
+import { Container, type Prepared, prepare } from '../../runtime/container/index.js';
+import { native } from '../../runtime/kernel/addon.js';
+import { removeCgroups } from '../../runtime/kernel/cgroup/index.js';
 import { packageRoot } from '../../runtime/kernel/places.js';
-import { bundleFor, makeRootfs } from './container.js';
+import { buildBare, bundleFor, makeRootfs, spawned } from './container.js';
 import { type Candidate, median, ratio, sideBySide, table, verdict } from './measure.js';
 
 const ROUNDS = 40;
@@ -128,6 +130,8 @@ async function amongMany(folder: string, bundle: Prepared['bundle']): Promise<st
   const containers: Container[] = [];
   mkdirSync(crowd);
   try {
+    const bare = bareProgram(folder, bundle);
+    const bareBefore = await medianOf(bare);
     const before = await creates(crowd, bundle, 'before');
     for (let i = 0; i < MANY; i++) {
       const container = await Container.run({ id: `many-${process.pid}-${i}`, bundle: sleeping, stateRoot: crowd });
@@ -135,16 +139,36 @@ async function amongMany(folder: string, bundle: Prepared['bundle']): Promise<st
       containers.push(container);
     }
     const among = await creates(crowd, bundle, 'among');
+    const bareAmong = await medianOf(bare);
     for (const container of containers.splice(0)) await container.delete({ force: true });
     const after = await creates(crowd, bundle, 'after');
     const alone = (before + after) / 2;
     return [
       `  create and delete: ${before.toFixed(2)} ms with no container, ${among.toFixed(2)} ms with ${MANY}, ${after.toFixed(2)} ms with none again`,
+      `  the bare C program, which asks the kernel for the same: ${bareBefore.toFixed(2)} ms, then ${bareAmong.toFixed(2)} ms`,
       verdict(`with ${MANY} containers, of none`, among / alone, 1.2, 'x'),
+      verdict('the same without what the kernel takes longer', (among - (bareAmong - bareBefore)) / alone, 1.2, 'x'),
     ];
   } finally {
     for (const container of containers) await container.delete({ force: true });
   }
+}
+
+/** A container of the bare C program: its cgroups are removed after the clock stops. */
+function bareProgram(folder: string, bundle: Prepared['bundle']): Candidate {
+  const { cgroup } = prepare({ id: `bare-${process.pid}`, bundle });
+  const places = cgroup?.places ?? [];
+  const exe = native.sealedMemfd('bare', readFileSync(buildBare(folder)));
+  const directories = places.map(({ directory }) => directory);
+  return {
+    ...spawned('bare', exe, ['bare', bundle.rootfs, ...directories, '--', '/bin/true']),
+    clean: () => removeCgroups(places),
+  };
+}
+
+async function medianOf(candidate: Candidate): Promise<number> {
+  const [measured] = await sideBySide([candidate], COMPARED);
+  return median(measured?.times ?? []);
 }
 
 /** The median time of a create and its delete, in milliseconds. */
