@@ -16,7 +16,7 @@ import {
   type Lane,
   type Plan,
   type PlanRun,
-  preservedNumber,
+  preservedFds,
   type RunOptions,
   runPlan,
 } from '../plan/index.js';
@@ -128,14 +128,9 @@ export function prepareExec(directory: StateDirectory, options: ExecOptions): Pr
     });
     for (const warning of warnings) options.onWarning?.(warning);
     const places = openPlaces(plan.given, init);
-    // Numbers of this process, which inherited them; they stay open as long as it.
-    const preserved = plan.given.flatMap((name) => {
-      const number = preservedNumber(name);
-      return number === undefined ? [] : [[name, number] as const];
-    });
     return {
       plan,
-      given: { [EXEC.container]: container.fd, ...places, ...Object.fromEntries(preserved) },
+      given: { [EXEC.container]: container.fd, ...places, ...preservedFds(plan.given) },
       supervised,
       stored,
       config,

@@ -19,7 +19,7 @@ import {
   type Lane,
   type Plan,
   type PlanRun,
-  preservedNumber,
+  preservedFds,
   RESCTRL,
   type RunOptions,
   resctrlFolders,
@@ -209,14 +209,9 @@ function startPlan(directory: StateDirectory, plan: Prepared['plan'], options: R
     if (plan.given.includes(CREATE.rootPlace)) {
       given[CREATE.rootPlace] = native.open(rootPlace(directory.path, directory.id), O_PATH | O_DIRECTORY | O_CLOEXEC);
     }
-    // Numbers of this process, which inherited them; they stay open as long as it.
-    const preserved = plan.given.flatMap((name) => {
-      const number = preservedNumber(name);
-      return number === undefined ? [] : [[name, number] as const];
-    });
     // The image of init stays open as long as this process; the others are ours to close.
     const images = plan.given.includes(CREATE.init) && { [CREATE.init]: initImage() };
-    return runPlan(plan, { ...options, given: { ...given, ...Object.fromEntries(preserved), ...images } });
+    return runPlan(plan, { ...options, given: { ...given, ...preservedFds(plan.given), ...images } });
   } finally {
     closeAll(Object.values(given));
   }

@@ -23,7 +23,7 @@ export {
   type MovedDevice,
   NAMESPACE_FLAGS,
   needsIdHelper,
-  preservedNumber,
+  preservedFds,
   RESCTRL,
   RESTORE_FDS,
   type RestoreInput,

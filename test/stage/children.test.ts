@@ -5,8 +5,9 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { native } from '../../runtime/kernel/addon.js';
-import { NONE, planBytes, shell, step, type TestStep } from './plan-bytes.js';
-import { BUILDS, Stage } from './stage.js';
+import { failure, output } from './one-lane.js';
+import { NONE, shell, step, type TestStep } from './plan-bytes.js';
+import { BUILDS } from './stage.js';
 
 const { EACCES, ECHILD, EINVAL, ENOENT } = constants.errno;
 const ETIME = 62;
@@ -22,15 +23,8 @@ const hook = (line: string, input = NONE, timeout = 0, env: string[] = []): Test
   step('run', [['/bin/sh'], ['hook', '-c', line], env, input, timeout]);
 
 describe.each(BUILDS)('%s: run', (build) => {
-  async function succeeds(steps: TestStep[], given: number[] = []): Promise<string> {
-    await using stage = new Stage(planBytes({ lanes: [steps], given: given.length }), { build, given });
-    if ((await stage.ended()) !== 0) throw new Error(`${JSON.stringify(await stage.failure())} ${stage.output}`);
-    return stage.output.trim();
-  }
-  async function fails(...steps: TestStep[]): Promise<{ error: number; name: string; step: number }> {
-    await using stage = new Stage(planBytes({ lanes: [steps] }), { build });
-    return await stage.failure();
-  }
+  const succeeds = (steps: TestStep[], given: number[] = []) => output(build, steps, given);
+  const fails = (...steps: TestStep[]) => failure(build, steps);
 
   it('gives each program its input from the start, exactly its environment, and nothing of the streams', async () => {
     const state = native.sealedMemfd('state', Buffer.from('{"id":"x"}'));

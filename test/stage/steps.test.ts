@@ -18,6 +18,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { detectCgroups, removeCgroup } from '../../runtime/kernel/cgroup/index.js';
 import { linkUp } from './container.js';
 import { CLONE, O, PR } from './flags.js';
+import { failure, output } from './one-lane.js';
 import { CWD, NONE, planBytes, shell, step, type TestStep } from './plan-bytes.js';
 import { BUILDS, Stage } from './stage.js';
 
@@ -34,15 +35,8 @@ afterEach(() => {
 const openPath = (path: string, slot = 0) => step('openat2', [CWD, path, O.path, 0, 0], { out: [slot] });
 
 describe.each(BUILDS)('%s: steps', (build) => {
-  async function run(steps: TestStep[], given: number[] = []): Promise<string> {
-    await using stage = new Stage(planBytes({ lanes: [steps], given: given.length }), { build, given });
-    if ((await stage.ended()) !== 0) throw new Error(`${JSON.stringify(await stage.failure())} ${stage.output}`);
-    return stage.output.trim();
-  }
-  async function fails(...steps: TestStep[]): Promise<{ error: number; name: string; step: number }> {
-    await using stage = new Stage(planBytes({ lanes: [steps] }), { build });
-    return await stage.failure();
-  }
+  const run = (steps: TestStep[], given: number[] = []) => output(build, steps, given);
+  const fails = (...steps: TestStep[]) => failure(build, steps);
 
   it('mkdirat, symlinkat, fchmodat, fchownat, unlinkat, umask, create and write', async () => {
     const file = { out: [1] };

@@ -41,9 +41,10 @@ export function preservedFd(i: number): string {
   return `${PRESERVED}${i}`;
 }
 
-/** The number of a descriptor that is given under such a name; undefined for another name. */
-export function preservedNumber(name: string): number | undefined {
-  return name.startsWith(PRESERVED) ? 3 + Number(name.slice(PRESERVED.length)) : undefined;
+/** Those of a plan's given descriptors that are passed on, with their numbers: of this process, which inherited them and keeps them open. */
+export function preservedFds(given: readonly string[]): Record<string, number> {
+  const names = given.filter((name) => name.startsWith(PRESERVED));
+  return Object.fromEntries(names.map((name) => [name, 3 + Number(name.slice(PRESERVED.length))]));
 }
 
 /** The caller's descriptors that the program gets, as numbers from 3 on. */
