@@ -7,6 +7,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: './test/harness/cgroup-parents.ts',
     testTimeout: 60_000,
     hookTimeout: 120_000,
     maxWorkers: 2,
