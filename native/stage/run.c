@@ -18,7 +18,7 @@ static int (*const FUNCTIONS[KIND_COUNT])(struct call *) = {
 };
 
 static void run_step(uint32_t number);
-static void reap_ended(void);
+static void reap_bridges(void);
 static bool guards_allow(const struct plan_step *step);
 static void keep_outputs(const struct call *call);
 _Noreturn static void fail(const struct call *call, int error);
@@ -28,20 +28,25 @@ void lane_run(void)
     for (uint32_t number = 0; number < self.plan.header->lane_steps[self.lane]; number++)
         run_step(number);
     if (self.lane == 0)
-        reap_ended();
+        reap_bridges();
     _exit(0);
 }
 
 /*
- * A bridge that has done its work must not wait as a zombie for a subreaper: it counts in the pids.max of the cgroup that it is in. But
- * how a lane ends that became a program is for the caller's subreaper to learn.
+ * A bridge, which is a lane that has cloned another and ends by itself, must not wait as a zombie for a subreaper: it counts in the
+ * pids.max of the cgroup that it is in. It is waited for, as it may be about to end only. Other lanes are not: how one ended that became a
+ * program is for the caller's subreaper to learn, and one may wait for its start for ever.
  */
-static void reap_ended(void)
+static void reap_bridges(void)
 {
     const struct plan_header *header = self.plan.header;
-    for (unsigned lane = 1; lane < header->lanes; lane++)
-        if (self.plan.lane[lane][header->lane_steps[lane] - 1].kind == KIND_exit && self.children->pid[lane] > 0)
-            waitpid(self.children->pid[lane], NULL, WNOHANG);
+    for (unsigned lane = 1; lane < header->lanes; lane++) {
+        bool has_cloned = self.plan.family[lane] != 1u << lane;
+        bool ends = self.plan.lane[lane][header->lane_steps[lane] - 1].kind == KIND_exit;
+        if (has_cloned && ends && self.children->pid[lane] > 0)
+            while (waitpid(self.children->pid[lane], NULL, 0) < 0 && errno == EINTR)
+                ;
+    }
 }
 
 static uint64_t now(void)
