@@ -201,7 +201,9 @@ describe('a signal', () => {
       const ended = once(child, 'exit');
       expect(await signalCgroup(places, SIGTERM)).toBeGreaterThanOrEqual(1);
       expect(await ended).toEqual([null, 'SIGTERM']);
-      expect(await signalCgroup(places, SIGKILL)).toBe(processesOf(places).length);
+      // Some may be on their way out by themselves.
+      await signalCgroup(places, SIGKILL);
+      while (processesOf(places).length > 0) await sleep(10);
     }),
   );
 
