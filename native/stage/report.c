@@ -50,7 +50,9 @@ static void send_report(struct report report, const char *name, int fd)
     /* The container's own filter may refuse sendmsg to the lane that loaded it; nearly all allow writev. */
     if ((error == EPERM || error == ENOSYS) && fd < 0 && writev(self.control[self.lane], parts, name ? 2 : 1) > 0)
         error = 0;
-    if (error != 0 && report.type != REPORT_FAILED && report.type != REPORT_EXITED)
+    /* A lane that outlives stage, and so perhaps whoever traces it, goes on. */
+    bool may_be_alone = report.type == REPORT_DONE && self.death_signal_by_plan;
+    if (error != 0 && report.type != REPORT_FAILED && report.type != REPORT_EXITED && !may_be_alone)
         abandon();
 }
 
