@@ -12,6 +12,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['runtime/plan'],
   ['runtime/container'],
   ['runtime/vm'],
+  ['runtime/image'],
   ['runtime/exercise'],
   ['runtime/cli'],
   ['chapters', 'exercises', 'web-lab'],
