@@ -370,6 +370,9 @@ export const lifecycle = suite('lifecycle', (it) => {
   it('ps shows them as ps does, with its options', 'runc ps ID [ps options]', async ({ container, bench }) => {
     if ((await bench.run(['ps', '--version'])).status !== 0) return;
     const it = await container().up();
+    // runc does not wait until the program runs.
+    const name = bench.inside(`/proc/${await it.pid()}/comm`);
+    await until(() => readFileSync(name, 'utf8') === 'sleep\n');
     match(ok(await it.oci(['ps', it.id])), /^UID\s+PID.*\n.*\bsleep 1000\n$/);
     match(ok(await it.oci(['ps', it.id, '-o', 'pid,comm'])), /^\s*PID COMMAND\n\s*\d+ sleep\n$/);
   });
