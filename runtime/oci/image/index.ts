@@ -1,3 +1,13 @@
 /** The face of oci/image: types and validation of the OCI image specification. */
 export { digestOf, hashFor, isDigest, parseDigest, shortDigest, splitDigest } from './digest.js';
+export { isConfigType, isIndexType, isLayerType, isManifestType, layerCompression } from './media.js';
+export {
+  MAX_DOCUMENT,
+  MAX_LAYERS,
+  type ParseOptions,
+  parseDescriptor,
+  parseImageConfig,
+  parseIndex,
+  parseManifest,
+} from './parse.js';
 export * from './types.js';
