@@ -144,6 +144,11 @@ export const FEATURES = {
     probe: (kernel) => atLeast(kernel.release, 4, 15) && kernel.isRoot && kernel.ownsMachine,
     fallback: 'device rules hold on cgroups of version 1 alone, and the caller is told',
   },
+  overlayLayers: {
+    since: [6, 5],
+    probe: version(6, 5),
+    fallback: 'the layers of an image are one string for mount(2), of at most 4095 bytes',
+  },
   appArmor: {
     since: [2, 6],
     probe: (kernel) =>
