@@ -39,6 +39,8 @@ int get_int(const Napi::CallbackInfo &info, size_t index);
 uint64_t get_unsigned(const Napi::CallbackInfo &info, size_t index);
 /* Refuses NUL bytes: the kernel would see another string than TypeScript checked. */
 std::string get_string(const Napi::CallbackInfo &info, size_t index);
+/* A name or path as the kernel has it: a string is UTF-8, a Uint8Array is the bytes. Refuses NUL bytes too. */
+std::string get_name(const Napi::CallbackInfo &info, size_t index);
 std::vector<std::string> get_strings(const Napi::CallbackInfo &info, size_t index);
 std::vector<int> get_fds(const Napi::CallbackInfo &info, size_t index);
 /* The bytes stay the caller's: valid during the call only. */
@@ -50,6 +52,9 @@ Bytes get_bytes(const Napi::CallbackInfo &info, size_t index);
 
 /* One a file: puts its functions into the module's exports. */
 void register_files(Napi::Env env, Napi::Object exports);
+void register_tree(Napi::Env env, Napi::Object exports);
+void register_attributes(Napi::Env env, Napi::Object exports);
+void register_content(Napi::Env env, Napi::Object exports);
 void register_sockets(Napi::Env env, Napi::Object exports);
 void register_spawn(Napi::Env env, Napi::Object exports);
 void register_processes(Napi::Env env, Napi::Object exports);

@@ -46,6 +46,15 @@ std::string get_string(const Napi::CallbackInfo &info, size_t index)
     return checked_string(info, index, info[index]);
 }
 
+std::string get_name(const Napi::CallbackInfo &info, size_t index)
+{
+    if (info[index].IsString()) return get_string(info, index);
+    Bytes bytes = get_bytes(info, index);
+    std::string name(reinterpret_cast<const char *>(bytes.data), bytes.size);
+    if (name.find('\0') != std::string::npos) throw wrong(info, index, "a name without NUL bytes");
+    return name;
+}
+
 std::vector<std::string> get_strings(const Napi::CallbackInfo &info, size_t index)
 {
     if (!info[index].IsArray()) throw wrong(info, index, "an array of strings");

@@ -39,7 +39,7 @@ static Napi::Value open_file(const Napi::CallbackInfo &info)
 static Napi::Value open_at2(const Napi::CallbackInfo &info)
 {
     int dirfd = get_int(info, 0);
-    std::string path = get_string(info, 1);
+    std::string path = get_name(info, 1);
     struct open_how how = {};
     how.flags = get_unsigned(info, 2) | O_CLOEXEC;
     how.mode = get_unsigned(info, 3);

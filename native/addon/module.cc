@@ -26,6 +26,9 @@ static Napi::Object load(Napi::Env env, Napi::Object exports)
     env.SetInstanceData(instance);
     exports.Set("onFailure", Napi::Function::New(env, on_failure, "onFailure"));
     register_files(env, exports);
+    register_tree(env, exports);
+    register_attributes(env, exports);
+    register_content(env, exports);
     register_sockets(env, exports);
     register_spawn(env, exports);
     register_processes(env, exports);

@@ -1,6 +1,6 @@
 # The addon, compiled without node-gyp: Node-API is a stable ABI, so the headers of two npm packages are all that it needs, and
 # libuv's (Debian: libuv1-dev) for uv_poll_*, whose code is in Node itself.
-ADDON_PARTS := arguments errors files sockets spawn processes kernel namespaces netlink watch module
+ADDON_PARTS := arguments errors files tree attributes content sockets spawn processes kernel namespaces netlink watch module
 ADDON_OBJECTS := $(ADDON_PARTS:%=$(OUT)/addon/%.o)
 ADDON_CXXFLAGS := -std=c++17 -O2 -fPIC -fvisibility=hidden $(WARN) -DNAPI_VERSION=9 -DNAPI_CPP_EXCEPTIONS \
 	-isystem $(ROOT)/node_modules/node-addon-api -isystem $(ROOT)/node_modules/node-api-headers/include

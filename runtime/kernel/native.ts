@@ -1,3 +1,5 @@
+import type { Name, NativeFiles } from './native-files.js';
+
 /**
  * The face of native/addon: one thin function per system call. Nothing here decides anything. Every failure throws a
  * TareError with code `system-call` and the call as strace shows it. None of these changes an attribute of Node's own
@@ -5,10 +7,10 @@
  *
  * Descriptors are plain numbers here; whoever receives one owns it and closes it (see `fd.ts` for `OwnedFd`, which does so by `using`).
  */
-export interface Native {
+export interface Native extends NativeFiles {
   open(path: string, flags: number, mode?: number): number;
   /** openat2(2). `resolve` is a mask of RESOLVE_*. */
-  openat2(dirfd: number, path: string, flags: number, mode: number, resolve: number): number;
+  openat2(dirfd: number, path: Name, flags: number, mode: number, resolve: number): number;
   close(fd: number): void;
   dup(fd: number): number;
   /** eventfd(2), non-blocking: 8 bytes can be read of it once its counter is not 0. */
