@@ -5,6 +5,7 @@
 import type { Readable } from 'node:stream';
 import type { OwnedFd } from '../kernel/fd.js';
 import type { Descriptor, Digest, ImageConfig, ImageManifest, Platform } from '../oci/image/index.js';
+import type { OverlayFolders } from '../oci/index.js';
 import type { Reference } from './reference.js';
 
 /** Blobs: verified while they are written, there as a whole or not at all. */
@@ -101,12 +102,7 @@ export interface Progress {
 }
 export type OnProgress = (progress: Progress) => void;
 
-/** The folders of an overlay mount, absolute; the uppermost of `lower` first. Without `upper` it is read-only. */
-export interface OverlayFolders {
-  readonly lower: readonly string[];
-  readonly upper?: string;
-  readonly work?: string;
-}
+export type { OverlayFolders };
 
 /** Layers that are unpacked, each in a folder of its own, known by their chain id (config.md, "Layer ChainID"). */
 export interface Snapshots {

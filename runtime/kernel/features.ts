@@ -145,9 +145,14 @@ export const FEATURES = {
     fallback: 'device rules hold on cgroups of version 1 alone, and the caller is told',
   },
   overlayLayers: {
-    since: [6, 5],
-    probe: version(6, 5),
+    since: [6, 8],
+    probe: version(6, 8),
     fallback: 'the layers of an image are one string for mount(2), of at most 4095 bytes',
+  },
+  idmappedLayers: {
+    since: [5, 19],
+    probe: (kernel) => call(SYS.mount_setattr)(kernel) && atLeast(kernel.release, 5, 19),
+    fallback: 'refused where a container of an image has a user namespace of its own',
   },
   appArmor: {
     since: [2, 6],

@@ -21,6 +21,7 @@ export type {
 } from './linux.js';
 export { MEMORY_POLICY_FLAGS, MEMORY_POLICY_MODES, NAMESPACE_TYPES, PROPAGATIONS } from './linux.js';
 export { parseNumberList } from './number-list.js';
+export type { OverlayFolders } from './overlay.js';
 export { refuseChangesOfHost, refuseUnsupported } from './possible.js';
 export type {
   Capabilities,

@@ -9,6 +9,7 @@ import { parseExactJson } from '../kernel/exact-json.js';
 import { OPEN_UNTRUSTED, readRegular } from '../kernel/read-regular.js';
 import { type Config, configSchema } from './config.js';
 import type { Linux } from './linux.js';
+import type { OverlayFolders } from './overlay.js';
 import { type Process, processSchema } from './process.js';
 import { type Resources, resourcesSchema } from './resources.js';
 import { rulesBetweenFields } from './rules/index.js';
@@ -22,8 +23,10 @@ export interface Bundle {
   /** Absolute. */
   readonly path: string;
   readonly config: Config;
-  /** Absolute path of the root file system. */
+  /** Absolute path of the root file system; with `overlay` an empty folder, over which that is mounted where only the container sees it. */
   readonly rootfs: string;
+  /** The root file system is an overlay of these. Nobody looks into it before it is there: HOME must be in process.env. */
+  readonly overlay?: OverlayFolders;
 }
 
 /** @throws TareError `not-found`, `config` or `unsupported`, with `path` naming the field */

@@ -33,6 +33,7 @@ import {
   named,
   openNamespace,
 } from './namespaces.js';
+import { makeOverlayBefore } from './overlay-root.js';
 import { makeBefore } from './owned.js';
 import { hasTimeOffsets, setTimeOffsets } from './time-offsets.js';
 
@@ -92,6 +93,7 @@ function changeUser(compilation: Compilation, self: Self, proc: Slot<'fd'> | und
   for (const { namespace, fd } of others) if (!isLater(namespace)) join(bridge, namespace, fd);
 
   makeBefore(compilation, bridge);
+  makeOverlayBefore(compilation, bridge);
   if (user) join(bridge, user.namespace, user.fd);
   else makeUserNamespace(compilation, self);
   if (proc) {

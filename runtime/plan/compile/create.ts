@@ -23,6 +23,7 @@ import { finishMounts, mountAll } from './mounts.js';
 import { checkNamespaces, joinNamespaces } from './namespaces.js';
 import { moveDevices, raiseDevices } from './net-devices.js';
 import { raiseLoopback } from './network.js';
+import { checkOverlay } from './overlay-root.js';
 import {
   candidates,
   closeDescriptors,
@@ -84,6 +85,7 @@ export function compileCreate(input: CompileInput): Compiled {
   };
   const { outside, inside } = builder;
   checkNamespaces(compilation);
+  checkOverlay(compilation);
   const leaves = input.gate === 'socket';
   const supervisor = leaves
     ? undefined

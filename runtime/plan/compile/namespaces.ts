@@ -19,6 +19,7 @@ import {
   O_WRONLY,
 } from './abi.js';
 import { type Compilation, creates, has, joins } from './compilation.js';
+import { overlayBefore } from './overlay-root.js';
 import { hasTimeOffsets } from './time-offsets.js';
 
 // #region flags
@@ -50,7 +51,7 @@ export function needsBridge(compilation: Compilation): boolean {
 export function changesUserInBridge(compilation: Compilation): boolean {
   if (joins(compilation, 'user')) return true;
   if (!creates(compilation, 'user')) return false;
-  return hasTimeOffsets(compilation) || named(compilation).length > 0;
+  return hasTimeOffsets(compilation) || named(compilation).length > 0 || overlayBefore(compilation);
 }
 
 export interface NamedNamespace {

@@ -31,6 +31,7 @@ import { setPropagation, sharesMounts } from './attach.js';
 import { setAttributes } from './attributes.js';
 import { type Compilation, has } from './compilation.js';
 import { lockedAttributes } from './locked.js';
+import { attachOverlay } from './overlay-root.js';
 import { attachSharedRoot, enterSharedRoot } from './shared-root.js';
 
 /** Puts the root file system's mounts, as a copy of their own, into the new mount namespace. Returns the descriptor of its root. */
@@ -41,18 +42,23 @@ export function attachRootfs(compilation: Compilation): Slot<'fd'> {
   if (sharesMounts(compilation)) privatePlace(compilation);
   else makePrivate(compilation);
   const inside = builder.inside.for('root.path');
+  const overlay = attachOverlay(compilation);
   const place = inside.openat2(
     { dir: 'cwd', path: bundle.rootfs, flags: O_PATH | O_DIRECTORY | O_CLOEXEC, mode: 0, resolve: 0 },
     { as: 'rootfs place', why: 'the path is looked up once; from here on the root is a descriptor' },
   );
   // #region attach
-  const rootfs = inside.open_tree(
-    { dir: place, path: '', flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE },
-    { as: 'rootfs', why: 'a copy of the mounts, because pivot_root wants a mount point of our own' },
-  );
+  const rootfs =
+    overlay ??
+    inside.open_tree(
+      { dir: place, path: '', flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE },
+      { as: 'rootfs', why: 'a copy of the mounts, because pivot_root wants a mount point of our own' },
+    );
   inside.move_mount(
     { from: rootfs, fromPath: '', to: place, toPath: '', flags: MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH },
-    'the copy is attached over its own place: only attached mounts can take mounts below them',
+    overlay
+      ? 'attached over an empty folder: only attached mounts can take mounts below them'
+      : 'the copy is attached over its own place: only attached mounts can take mounts below them',
   );
   // #endregion
   if (sharesMounts(compilation)) setPropagation(compilation, inside, rootfs, [MS_REC | MS_PRIVATE]);
