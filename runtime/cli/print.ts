@@ -42,6 +42,14 @@ export function printNow(fd: number, text: string | Uint8Array): boolean {
   return true;
 }
 
+/** What an image, a registry or a file said must not move the cursor, turn the writing around or pretend to be another line (attack 31). */
+export function printable(text: string): string {
+  return text.replace(/\s*\n\s*/g, ' ').replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => {
+    const code = c.codePointAt(0) as number;
+    return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
+  });
+}
+
 /** The pipe's reader has ended, or the terminal has been closed. */
 function isGone(error: unknown): boolean {
   return ['EPIPE', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '');

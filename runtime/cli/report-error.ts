@@ -4,7 +4,7 @@
  */
 import { CommanderError } from 'commander';
 import { TareError } from '../kernel/error.js';
-import { printNow } from './print.js';
+import { printable, printNow } from './print.js';
 
 const OWN_FAILURE = 125;
 
@@ -21,15 +21,15 @@ export function reportError(program: string, error: unknown): number {
 
 /** Prints a sentence that does not end the command. */
 export function warn(program: string, text: string): void {
-  printNow(2, `${program}: warning: ${oneLine(text)}\n`);
+  printNow(2, `${program}: warning: ${printable(text)}\n`);
 }
 
 function sentence(error: unknown): string {
-  if (error instanceof CommanderError) return oneLine(error.message.replace(/^error: /, ''));
-  if (error instanceof TareError) return oneLine(error.message);
-  if (isRefusal(error)) return oneLine(error.message);
-  if (error instanceof Error) return `internal error: ${oneLine(error.message)}`;
-  return `internal error: ${oneLine(String(error))}`;
+  if (error instanceof CommanderError) return printable(error.message.replace(/^error: /, ''));
+  if (error instanceof TareError) return printable(error.message);
+  if (isRefusal(error)) return printable(error.message);
+  if (error instanceof Error) return `internal error: ${printable(error.message)}`;
+  return `internal error: ${printable(String(error))}`;
 }
 
 /** What the kernel refused Node is of the machine, not of Tare: a full disk, a folder of somebody else. */
@@ -38,10 +38,3 @@ function isRefusal(error: unknown): error is NodeJS.ErrnoException {
 }
 
 const REFUSALS = new Set('ENOSPC EDQUOT EROFS EACCES EPERM ENOTDIR EISDIR ELOOP EMFILE ENFILE EIO ENXIO'.split(' '));
-
-/** What an image or a file said must not move the cursor or pretend to be another line (attack 31). */
-function oneLine(text: string): string {
-  return text
-    .replace(/\s*\n\s*/g, ' ')
-    .replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
-}
