@@ -38,5 +38,8 @@ export const TEST_PACKAGES = [
   ['docker.io', 'dockerd, an engine that runs Tare'],
   ['containerd', 'another'],
   ['podman', 'and another'],
+  ['skopeo', 'reads and copies images'],
+  ['attr', 'extended attributes, to compare with'],
+  ['zstd', 'packs layers, to compare with'],
   ['systemd', 'makes scopes for --systemd-cgroup, as process 1 of namespaces'],
 ];
