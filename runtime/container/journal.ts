@@ -9,6 +9,7 @@ import { TareError } from '../kernel/error.js';
 import { killProcess, type ProcessIdentity } from '../kernel/process-identity.js';
 import { stopScope } from '../kernel/systemd/scope.js';
 import type { Scope } from '../kernel/systemd/scope-name.js';
+import { removeTreeAt } from '../kernel/tree.js';
 import { claim, claimOf, isFreeFor, releaseClaim } from './cgroup-claim.js';
 import { removeRootPlace } from './root-place.js';
 import type { StateDirectory } from './state-directory.js';
@@ -24,6 +25,8 @@ export type JournalEntry =
   | { readonly undo: 'scope'; readonly scope: Scope }
   /** Empty folders, or such as only the kernel has filled (resctrl): the last first. */
   | { readonly undo: 'folders'; readonly paths: readonly string[] }
+  /** A folder of the container's own, with all that it has written there. */
+  | { readonly undo: 'tree'; readonly path: string }
   /** A root that is mounted in the namespace of whoever made it. */
   | { readonly undo: 'root'; readonly path: string };
 
@@ -91,6 +94,8 @@ async function undo(entry: JournalEntry, owner: string): Promise<void> {
       return releaseClaim(entry.claim, owner);
     case 'folders':
       return entry.paths.toReversed().forEach(removeFolder);
+    case 'tree':
+      return removeTreeAt(entry.path);
     case 'root':
       return removeRootPlace(entry.path);
   }

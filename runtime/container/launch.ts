@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { native } from '../kernel/addon.js';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
 import { TareError } from '../kernel/error.js';
@@ -44,6 +44,11 @@ export interface CreateOptions extends Omit<PrepareOptions, 'id' | 'gate'> {
   readonly stateRoot?: string;
   /** The container's standard streams; this process's own unless told. Not used with a terminal. */
   readonly stdio?: readonly [number, number, number];
+  /**
+   * A folder of the container's own (what it writes over its image), which is removed with it. `fill` makes it, once it is in the journal: it
+   * is given the state directory, which is there as long as the container.
+   */
+  readonly folder?: { readonly path: string; readonly fill: (stateDirectory: string) => void | Promise<void> };
   /** Once it has ended and this process is gone, `gc` removes it. */
   readonly autoRemove?: boolean;
   /** Watches, or single-steps, the plan: see the driver's options of the same names. */
@@ -103,6 +108,11 @@ export async function launch(
   gate: PrepareOptions['gate'],
 ): Promise<Launched> {
   directory.writeConfig(bundle.config);
+  if (options.folder) {
+    // First, so that it is undone last: nothing of the container runs by then.
+    journal(directory, { undo: 'tree', path: options.folder.path });
+    await options.folder.fill(resolve(directory.path));
+  }
   if (cgroup?.scope) journal(directory, { undo: 'scope', scope: cgroup.scope });
   if (cgroup) await journalCgroups(directory, cgroup.places);
   const classes = cacheClasses(bundle.config, state.id);

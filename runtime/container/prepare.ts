@@ -44,7 +44,8 @@ export function prepare(options: PrepareOptions): Prepared {
   refuseUnsupported(options.bundle.config);
   const features = options.features ?? probeFeatures();
   const caller = options.caller ?? thisCaller();
-  checkRootfs(options.bundle);
+  // That of an overlay is made with the container.
+  if (!options.bundle.overlay) checkRootfs(options.bundle);
   const bundle = withHome(options.bundle);
   const joined = options.joined ?? examineNamespaces(bundle.config);
   checkRights(bundle, features, caller, joined);

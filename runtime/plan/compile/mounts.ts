@@ -142,7 +142,8 @@ function fileSystemMount(
 /** What is said to the file system. */
 function dataOf(compilation: Compilation, type: string, destination: string, options: MountOptions): string[] {
   const { bundle, config } = compilation;
-  const mode = type === 'tmpfs' && !options.copyUp ? modeOf(bundle.rootfs, destination, options) : undefined;
+  const mode =
+    type === 'tmpfs' && !options.copyUp && !bundle.overlay ? modeOf(bundle.rootfs, destination, options) : undefined;
   const labelled = config.linux?.mountLabel && type !== 'proc' && type !== 'sysfs' && type !== 'mqueue';
   return [
     // First: what the configuration says comes later and wins.

@@ -87,7 +87,9 @@ function makePrivate(compilation: Compilation): void {
 
 /** pivot_root(2) and we ourselves need a parent of the root that is not shared: what is mounted there would be seen on the host. */
 function privatePlace({ builder, bundle }: Compilation): void {
-  const mount = mountOf(readFileSync('/proc/self/mountinfo', 'utf8'), realpathSync(bundle.rootfs));
+  // The place of an overlay is made later, on the disk that has the layers.
+  const place = bundle.overlay?.lower[0] ?? bundle.rootfs;
+  const mount = mountOf(readFileSync('/proc/self/mountinfo', 'utf8'), realpathSync(place));
   builder.inside
     .for('linux.rootfsPropagation')
     .mount(
@@ -102,7 +104,7 @@ export function enterRootfs(compilation: Compilation, rootfs: Slot<'fd'>): void 
   if (config.root?.readonly) {
     setAttributes(compilation.features, builder.inside.for('root.readonly'), rootfs, {
       set: MOUNT_ATTR_RDONLY,
-      locked: lockedAttributes(compilation, compilation.bundle.rootfs),
+      locked: compilation.bundle.overlay ? 0 : lockedAttributes(compilation, compilation.bundle.rootfs),
       why: 'the root is read-only, now that every mount point in it exists',
     });
   }
