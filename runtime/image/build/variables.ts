@@ -1,0 +1,49 @@
+/**
+ * The variables of a build: ARG and ENV, what `--build-arg` says, and what is defined from the beginning: platforms, and the names of proxies. ENV wins
+ * over ARG; an ARG is known from its line on, in its stage. https://docs.docker.com/reference/dockerfile/#arg
+ */
+import type { Platform } from '../../oci/image/index.js';
+import { formatPlatform } from '../platform.js';
+import { expandWord } from './parse/expand.js';
+import type { ArgInstruction, Dockerfile } from './parse/types.js';
+
+export type Values = ReadonlyMap<string, string>;
+
+/** Given to every RUN without an ARG, and of no account for the cache: they say how the network is reached, not what is built. */
+export const PROXIES: readonly string[] = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PROXY', 'NO_PROXY', 'ALL_PROXY'].flatMap(
+  (name) => [name, name.toLowerCase()],
+);
+
+/** What an ARG of the name has without a value of its own, and what FROM may use. */
+export function platformArgs(build: Platform, target: Platform): Values {
+  const of = (prefix: string, platform: Platform): [string, string][] => [
+    [`${prefix}PLATFORM`, formatPlatform(platform)],
+    [`${prefix}OS`, platform.os],
+    [`${prefix}ARCH`, platform.architecture],
+    [`${prefix}VARIANT`, platform.variant ?? ''],
+  ];
+  return new Map([...of('BUILD', build), ...of('TARGET', target)]);
+}
+
+/** The ARGs before the first FROM. @param given by `--build-arg` @throws TareError `config` with the place */
+export function globalArgs({ source, globalArgs, directives }: Dockerfile, given: Values, platforms: Values): Values {
+  const values = new Map([...platforms]);
+  for (const { args } of globalArgs) {
+    for (const { name, value } of args) {
+      const own = value && expandWord(source, value, values, { escape: directives.escape });
+      const chosen = given.get(name.text) ?? own ?? platforms.get(name.text);
+      if (chosen !== undefined) values.set(name.text, chosen);
+    }
+  }
+  return values;
+}
+
+/** What an ARG of a stage comes to: undefined when it has no value. */
+export function argValue(
+  { name, value }: ArgInstruction['args'][number],
+  expand: (word: NonNullable<typeof value>) => string,
+  given: Values,
+  globals: Values,
+): string | undefined {
+  return given.get(name.text) ?? (value ? expand(value) : globals.get(name.text));
+}

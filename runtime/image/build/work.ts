@@ -1,0 +1,154 @@
+/**
+ * Where a step of a build is at work: a folder of its own, named by the step's key, under a lock. So two builds that come to the same step do it
+ * once, and what a killed build has left is known by nobody holding its lock: the next build, or a prune, ends its container and removes it.
+ * flock(2)
+ */
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Container } from '../../container/index.js';
+import { AT_FDCWD } from '../../kernel/constants/open.js';
+import { TareError } from '../../kernel/error.js';
+import { makeFolders } from '../../kernel/files.js';
+import { tryLock } from '../../kernel/lock.js';
+import { removeTree } from '../snapshot/tree.js';
+
+/** Below the root of the store. */
+const STEPS = 'build-cache/steps';
+const LOCK = '.lock';
+
+export class StepWork implements AsyncDisposable {
+  /** Empty at first; gone at the end. On the file system of the store, so that what is in it can become a snapshot by rename. */
+  readonly folder: string;
+  readonly #lock: StepLock;
+
+  private constructor(folder: string, lock: StepLock) {
+    this.folder = folder;
+    this.#lock = lock;
+  }
+
+  /**
+   * Waits for whoever does the same step.
+   * @param root of the store
+   * @throws the signal's reason
+   */
+  static async begin(root: string, key: string, signal?: AbortSignal): Promise<StepWork> {
+    const steps = join(root, STEPS);
+    makeFolders(steps);
+    const lock = await StepLock.acquire(join(steps, key + LOCK), signal);
+    const folder = join(steps, key);
+    try {
+      await removeWork(folder);
+      mkdirSync(folder, { mode: 0o700 });
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+    return new StepWork(folder, lock);
+  }
+
+  /** Before the container is made: whoever comes after a crash ends it. */
+  announce(container: AnnouncedContainer): void {
+    writeFileSync(join(this.folder, CONTAINER), JSON.stringify(container), { mode: 0o600 });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await removeWork(this.folder);
+    } finally {
+      this.#lock.release();
+    }
+  }
+}
+
+/** Removes what killed builds have left below the root of a store, with their containers. What is being worked on is left alone. */
+export async function removeDeadWork(root: string): Promise<void> {
+  const steps = join(root, STEPS);
+  if (!existsSync(steps)) return;
+  const keys = new Set(readdirSync(steps).map((name) => (name.endsWith(LOCK) ? name.slice(0, -LOCK.length) : name)));
+  for (const key of keys) {
+    const lock = StepLock.tryAcquire(join(steps, key + LOCK));
+    if (!lock) continue;
+    try {
+      await removeWork(join(steps, key));
+    } finally {
+      lock.release();
+    }
+  }
+}
+
+const CONTAINER = 'container';
+
+interface AnnouncedContainer {
+  readonly id: string;
+  readonly stateRoot: string;
+}
+
+async function removeWork(folder: string): Promise<void> {
+  const announced = readAnnounced(join(folder, CONTAINER));
+  if (announced) await removeContainer(announced);
+  // By descriptor: a program has written what is in it, as deep as it liked.
+  removeTree(AT_FDCWD, folder);
+}
+
+/** One that was cut off while it was written named a container that had not been made. */
+function readAnnounced(file: string): AnnouncedContainer | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as AnnouncedContainer;
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function removeContainer({ id, stateRoot }: AnnouncedContainer): Promise<void> {
+  try {
+    await Container.open(id, stateRoot).delete({ force: true });
+  } catch (error) {
+    if (!(error instanceof TareError && error.code === 'not-found')) throw error;
+  }
+}
+
+/** A lock file that goes when it is let go of: who has waited for it looks whether what they hold is still the file of that name. */
+class StepLock {
+  readonly #path: string;
+  readonly #fd: number;
+
+  private constructor(path: string, fd: number) {
+    this.#path = path;
+    this.#fd = fd;
+  }
+
+  static async acquire(path: string, signal?: AbortSignal): Promise<StepLock> {
+    for (let pause = 1; ; pause = Math.min(pause * 2, 100)) {
+      signal?.throwIfAborted();
+      const lock = StepLock.tryAcquire(path);
+      if (lock) return lock;
+      await sleep(pause, undefined, { signal });
+    }
+  }
+
+  static tryAcquire(path: string): StepLock | undefined {
+    const fd = openSync(path, 'a', 0o600);
+    const here = tryLock(fd) ? statSync(path, { throwIfNoEntry: false }) : undefined;
+    if (here?.ino === fstatSync(fd).ino) return new StepLock(path, fd);
+    closeSync(fd);
+    return undefined;
+  }
+
+  release(): void {
+    rmSync(this.#path, { force: true });
+    closeSync(this.#fd);
+  }
+}
