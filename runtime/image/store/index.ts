@@ -1,0 +1,140 @@
+/**
+ * The image store: an OCI image layout (blobs by digest, names in index.json) with the folders of unpacked layers beside it and a database over them. Several
+ * processes use it at once. What is made is complete before it is visible, and what nothing names and no lease keeps is collected.
+ * image-layout.md
+ */
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { makeFolders, writeFileAtomic } from '../../kernel/files.js';
+import { DirectoryLock } from '../../kernel/lock.js';
+import { dataRoot } from '../../kernel/places.js';
+import type { ContentStore, Lease } from '../types.js';
+import { BuildCache } from './cache.js';
+import { BlobFolder } from './content.js';
+import { isDamaged, removeDatabase, StoreDatabase } from './database.js';
+import { storeFailure } from './failures.js';
+import { LayoutNames } from './layout.js';
+import { leaseOfFolder, leaseOfProcess } from './lease.js';
+import { fillDatabase } from './rebuild.js';
+import { makeScratch, type Scratch } from './scratch.js';
+import { SnapshotFolders } from './snapshot-folders.js';
+
+export type { BuildCache, CacheEntry } from './cache.js';
+export type { StoreDatabase } from './database.js';
+export { storeFailure } from './failures.js';
+export type { LayoutNames } from './layout.js';
+export type { Scratch } from './scratch.js';
+export type { SnapshotFacts, SnapshotFolders } from './snapshot-folders.js';
+
+/** In milliseconds; making a database again means to read a small file for each snapshot. */
+const PATIENCE = 60_000;
+
+export class ImageStore implements Disposable {
+  /** The folder of the layout. */
+  readonly root: string;
+  readonly content: ContentStore;
+  readonly names: LayoutNames;
+  readonly database: StoreDatabase;
+  readonly layers: SnapshotFolders;
+  readonly cache: BuildCache;
+
+  private constructor(root: string, database: StoreDatabase) {
+    this.root = root;
+    this.content = new BlobFolder(root);
+    this.names = new LayoutNames(root);
+    this.database = database;
+    this.layers = new SnapshotFolders(root, database);
+    this.cache = new BuildCache(database);
+  }
+
+  /** Opens the store, or makes one. @throws TareError `no-space`, `permission` */
+  static async open(root: string = join(dataRoot(), 'images')): Promise<ImageStore> {
+    const folder = resolve(root);
+    try {
+      makeLayout(folder);
+      return new ImageStore(folder, await openDatabase(folder));
+    } catch (error) {
+      throw storeFailure(error, `the image store ${folder} cannot be opened`);
+    }
+  }
+
+  /**
+   * Keeps what is added to it. Without an owner it is of this process, and ends with it or when it is disposed of; with one, the absolute path of
+   * a folder, it lasts as long as that folder.
+   */
+  lease(owner?: string): Lease {
+    const folder = join(this.root, 'leases');
+    try {
+      return owner === undefined ? leaseOfProcess(this.database, folder) : leaseOfFolder(this.database, folder, owner);
+    } catch (error) {
+      throw storeFailure(error, `${folder} cannot be written`);
+    }
+  }
+
+  /**
+   * A new folder on the disk of the store, for what is not finished. It is collected once its process has died.
+   * Disposed of, it goes with all that is in it, unless it has been renamed.
+   */
+  scratch(): Promise<Scratch> {
+    return makeScratch(join(this.root, 'ingest'));
+  }
+
+  close(): void {
+    this.database.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function makeLayout(root: string): void {
+  for (const name of ['blobs/sha256', 'ingest', 'leases', 'snapshots']) makeFolders(join(root, name));
+  const marker = join(root, 'oci-layout');
+  if (!existsSync(marker)) writeFileAtomic(marker, JSON.stringify({ imageLayoutVersion: '1.0.0' }), { durable: true });
+  const index = join(root, 'index.json');
+  if (!existsSync(index)) {
+    const empty = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: [] };
+    writeFileAtomic(index, JSON.stringify(empty), { durable: true });
+  }
+}
+
+/** A new or damaged one is filled from what the folders say, by one process, while the others wait. */
+async function openDatabase(root: string): Promise<StoreDatabase> {
+  const path = join(root, 'tare.db');
+  const ready = existsSync(path) ? tryOpen(path) : undefined;
+  if (ready) return ready;
+  using _lock = await DirectoryLock.acquire(root, { waitMs: PATIENCE });
+  const other = existsSync(path) ? tryOpen(path) : undefined;
+  if (other) return other;
+  removeDatabase(path);
+  const database = StoreDatabase.open(path);
+  try {
+    fillDatabase(database, root);
+    return database;
+  } catch (error) {
+    database.close();
+    removeDatabase(path);
+    throw error;
+  }
+}
+
+/** undefined when there is none that can be used: it is damaged, or whoever made it has not finished. */
+function tryOpen(path: string): StoreDatabase | undefined {
+  let database: StoreDatabase;
+  try {
+    database = StoreDatabase.open(path);
+  } catch (error) {
+    if (isDamaged(error)) return undefined;
+    throw error;
+  }
+  try {
+    if (database.version > 0) return database;
+  } catch (error) {
+    database.close();
+    if (isDamaged(error)) return undefined;
+    throw error;
+  }
+  database.close();
+  return undefined;
+}
