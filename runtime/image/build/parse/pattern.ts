@@ -8,7 +8,7 @@ export class ExpansionFault extends Error {}
 
 /** Steps that the patterns of one word may take. */
 export class MatchBudget {
-  #left = 20_000_000;
+  #left = 2_000_000;
 
   spend(steps: number): void {
     this.#left -= steps;
