@@ -1,0 +1,86 @@
+/**
+ * A container of an image: its bundle, and the folder that it has of its own, `<data root>/containers/<id>` (what it writes over the image's layers,
+ * and the volumes that the image asks for). The folder is made once it is in the container's journal, and the layers are kept by a lease that
+ * lasts as long as the container's state, so that nothing of it is left, nor lost, whoever is killed when.
+ */
+import { mkdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import type { CreateOptions } from '../../container/index.js';
+import { TareError } from '../../kernel/error.js';
+import { makeFolders } from '../../kernel/files.js';
+import { dataRoot } from '../../kernel/places.js';
+import type { Bundle } from '../../oci/index.js';
+import { mountOverlay, openSnapshots } from '../snapshot/index.js';
+import type { ImageStore } from '../store/index.js';
+import type { Image, Lease, OnProgress } from '../types.js';
+import { containerConfig, type RunSettings } from './config.js';
+import { fillVolumes, volumeMount, volumesOf } from './volumes.js';
+
+/** What `Container.create` and `run` are given. It keeps the image's tree open until it is disposed of: when the container is made. */
+export interface ImageContainer extends Disposable {
+  readonly bundle: Bundle;
+  readonly folder: NonNullable<CreateOptions['folder']>;
+}
+
+export interface ImageContainerOptions {
+  readonly id: string;
+  readonly settings: RunSettings;
+  /** Keeps the layers until the container does. */
+  readonly lease: Lease;
+  readonly onProgress?: OnProgress;
+  readonly signal?: AbortSignal;
+  /** Of all containers' folders; `<data root>/containers` unless told. */
+  readonly containers?: string;
+}
+
+/**
+ * Unpacks what of the image is not yet unpacked, and puts together what makes a container of it. Nothing of the container is made.
+ * @throws TareError as `containerConfig` and `Snapshots.unpack`
+ */
+export async function imageContainer(
+  store: ImageStore,
+  image: Image,
+  { id, settings, lease, onProgress, signal, containers }: ImageContainerOptions,
+): Promise<ImageContainer> {
+  const snapshots = openSnapshots(store);
+  const chainId = await snapshots.unpack(image, lease, { onProgress, signal });
+  const lower = snapshots.lower(chainId);
+  const path = join(resolve(containers ?? join(dataRoot(), 'containers')), id);
+  const rootfs = join(path, 'rootfs');
+  const volumes = volumesOf(image.config, path, settings.mounts ?? []);
+  const root = await mountOverlay({ lower });
+  try {
+    const mapped = settings.idMappings !== undefined;
+    const mounts = [...volumes.map((volume) => volumeMount(volume, mapped)), ...(settings.mounts ?? [])];
+    const tree = `/proc/self/fd/${root.fd}`;
+    const config = containerConfig(image.config, { hostname: hostnameOf(id), ...settings, mounts }, tree, rootfs);
+    const bundle = { path, rootfs, config, overlay: { lower, upper: join(path, 'upper'), work: join(path, 'work') } };
+    const fill = async (stateDirectory: string) => {
+      makeFolder(path, rootfs);
+      store.lease(stateDirectory).addSnapshot(chainId);
+      snapshots.prepare(chainId, path);
+      await fillVolumes(volumes, root.fd);
+    };
+    return { bundle, folder: { path, fill }, [Symbol.dispose]: () => root.close() };
+  } catch (error) {
+    root.close();
+    throw error;
+  }
+}
+
+/** Docker's: the first twelve characters of the id. */
+function hostnameOf(id: string): string {
+  return id.slice(0, 12).replace(/[^a-zA-Z0-9.-]/g, '-');
+}
+
+function makeFolder(path: string, rootfs: string): void {
+  makeFolders(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o700 });
+    mkdirSync(rootfs, { mode: 0o755 });
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const kind = code === 'EEXIST' ? 'exists' : code === 'ENOSPC' || code === 'EDQUOT' ? 'no-space' : 'system-call';
+    throw new TareError(kind, `the container’s folder ${path} cannot be made: ${message}`, { cause, path });
+  }
+}
