@@ -7,6 +7,7 @@ export const RUN_PACKAGES = [
   ['musl-tools', 'builds stage, init and agent as small static programs'],
   ['linux-libc-dev', 'headers of the kernel'],
   ['libuv1-dev', 'uv_poll, with which the addon watches descriptors'],
+  ['libzstd-dev', 'unpacks and packs zstd layers, linked into the addon'],
   ['qemu-system-x86', 'runs the virtual machines'],
   ['mmdebstrap', 'makes the root file system of the machines'],
   ['squashfs-tools', 'packs it'],
@@ -41,5 +42,7 @@ export const TEST_PACKAGES = [
   ['skopeo', 'reads and copies images'],
   ['attr', 'extended attributes, to compare with'],
   ['zstd', 'packs layers, to compare with'],
+  ['docker-registry', 'the registry to pull from and push to'],
+  ['openssl', 'makes a CA and certificates for it'],
   ['systemd', 'makes scopes for --systemd-cgroup, as process 1 of namespaces'],
 ];
