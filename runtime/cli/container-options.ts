@@ -4,9 +4,10 @@
  */
 import { isAbsolute, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { defaultConfig } from '../container/index.js';
+import { type DefaultOptions, defaultConfig } from '../container/index.js';
 import { TareError } from '../kernel/error.js';
 import { type Bundle, loadBundle, MAX_USER_ID, type Mount, validConfig } from '../oci/index.js';
+import { readEnvFile } from './env-file.js';
 
 export interface ContainerOptions {
   readonly bundle?: string;
@@ -23,12 +24,20 @@ export interface ContainerOptions {
   readonly init?: boolean;
   readonly readOnly?: boolean;
   readonly volume?: readonly string[];
+  readonly envFile?: readonly string[];
+  readonly entrypoint?: string;
+  readonly userns?: string;
+  readonly platform?: string;
+  readonly pull?: string;
 }
 
 /** Adds the options to a command. */
 export function addContainerOptions(command: Command): Command {
   return command
-    .argument('[command...]', 'the command and its arguments, after "--"')
+    .usage(
+      '[options] IMAGE [COMMAND...]\n       … [options] --rootfs DIR -- COMMAND...\n       … [options] --bundle DIR [-- COMMAND...]',
+    )
+    .argument('[words...]', 'an image, unless a folder is given; the command and its arguments')
     .option('--rootfs <dir>', 'the root file system: a folder')
     .option('--bundle <dir>', 'an OCI bundle: a folder with config.json and a root file system')
     .option('--hostname <name>', 'its host name')
@@ -39,10 +48,15 @@ export function addContainerOptions(command: Command): Command {
     .option('--cpus <number>', 'limit its processor time: 0.5 is half of one')
     .option('-e, --env <NAME=value>', 'set an environment variable', collect)
     .option('-w, --workdir <dir>', 'where the command starts')
-    .option('-u, --user <uid[:gid]>', 'run as this user, by number')
+    .option('--env-file <file>', 'set those of a file: NAME=value, a line each', collect)
+    .option('-u, --user <user[:group]>', 'run as this user: of an image by name or number, else by number')
     .option('--init', 'run Tare’s init as process 1: it reaps zombies and forwards signals')
     .option('--read-only', 'make the root file system read-only')
     .option('-v, --volume <src:dst[:ro]>', 'show a file or folder of the host', collect)
+    .option('--entrypoint <program>', 'of an image: run this in place of its entrypoint; "" for none')
+    .option('--userns <first[:size]>', 'of an image: in a user namespace, whose users are these of the host')
+    .option('--platform <os/arch>', 'of an image: for this platform')
+    .option('--pull <when>', 'of an image: always, missing or never fetch it from its registry')
     .passThroughOptions();
 }
 
@@ -63,20 +77,32 @@ export function bundleOf(
   if (options.rootfs === undefined) {
     throw new TareError('usage', 'give --rootfs DIR or --bundle DIR: a container needs a root file system');
   }
+  const settings = settingsOf(options, size);
+  if (command.length === 0) throw new TareError('usage', 'give a command to run, after "--"');
+  const rootfs = resolve(options.rootfs);
+  const user = options.user === undefined ? undefined : parseUser(options.user);
+  const config = defaultConfig({ ...settings, rootfs, args: command, user });
+  return { path: rootfs, rootfs, config: validConfig(config, 'the command line') };
+}
+
+/** What they say of any container. @throws TareError `usage` */
+export function settingsOf(
+  options: ContainerOptions,
+  size?: { columns: number; rows: number },
+): Omit<DefaultOptions, 'rootfs' | 'args' | 'user'> {
   if (options.workdir !== undefined && !isAbsolute(options.workdir)) {
     throw new TareError('usage', `--workdir ${options.workdir}: must be an absolute path, as the container sees it`);
   }
-  if (command.length === 0) throw new TareError('usage', 'give a command to run, after "--"');
-  const rootfs = resolve(options.rootfs);
-  const config = defaultConfig({
-    rootfs,
-    args: command,
+  const env = [
+    ...(options.envFile ?? []).flatMap((path) => readEnvFile(path)),
+    ...(options.env ?? []).map(environmentEntry),
+  ];
+  return {
     hostname: options.hostname,
     terminal: options.tty,
     size,
-    env: options.env?.map(environmentEntry),
+    env: env.length > 0 ? env : undefined,
     cwd: options.workdir,
-    user: options.user === undefined ? undefined : parseUser(options.user),
     readonlyRoot: options.readOnly,
     mounts: options.volume?.map(parseVolume),
     limits: {
@@ -85,15 +111,14 @@ export function bundleOf(
       cpus: options.cpus === undefined ? undefined : parseCpus(options.cpus),
     },
     caller: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 },
-  });
-  return { path: rootfs, rootfs, config: validConfig(config, 'the command line') };
+  };
 }
 
 /** A bundle is run as it is written, except for its command, which may be replaced. */
 function bundleWithCommand(folder: string, options: ContainerOptions, command: readonly string[]): Bundle {
   for (const [name, flag] of ROOTFS_ONLY) {
     if (options[name] !== undefined) {
-      throw new TareError('usage', `${flag} goes with --rootfs only: a bundle says it in its config.json`);
+      throw new TareError('usage', `${flag} does not go with --bundle: a bundle says it in its config.json`);
     }
   }
   const bundle = loadBundle(folder);
@@ -110,6 +135,7 @@ const ROOTFS_ONLY: readonly [keyof ContainerOptions, string][] = [
   ['pidsLimit', '--pids-limit'],
   ['cpus', '--cpus'],
   ['env', '--env'],
+  ['envFile', '--env-file'],
   ['workdir', '--workdir'],
   ['user', '--user'],
   ['readOnly', '--read-only'],

@@ -7,6 +7,7 @@ import { FEATURES, type FeatureName, type Features, probeFeatures, withoutFeatur
 import type { Bundle } from '../oci/index.js';
 import { diffPlans, type Plan, planToJson, printDiff, printPlan } from '../plan/index.js';
 import { addContainerOptions, bundleOf, type ContainerOptions } from './container-options.js';
+import { describeContainer } from './image-container.js';
 import { print } from './print.js';
 import { warn } from './report-error.js';
 import { windowSize } from './terminal-proxy.js';
@@ -31,6 +32,7 @@ export function planCommand(): Command {
       `
 Examples:
   tare plan --bundle ./bundle
+  tare plan --userns 100000 debian:12
   tare plan --rootfs ./rootfs --memory 64m -- /bin/sh
   tare plan --diff ./bundle-a ./bundle-b
   tare plan --bundle ./bundle --features-without mountSetattr,cloneIntoCgroup`,
@@ -38,7 +40,10 @@ Examples:
     .action(async (words: string[], options: PlanOptions) => {
       const features = featuresFor(options.featuresWithout);
       if (options.diff) await print(differenceText(options.diff, words, features, options));
-      else await print(planText(compile(bundleOf(options, words), features, options.init), options));
+      else {
+        using described = await describeContainer(ANY_ID, options, words);
+        await print(planText(compile(described.bundle, features, options.init), options));
+      }
     });
 }
 

@@ -7,7 +7,8 @@ import { Command } from 'commander';
 import { Container, type CreateOptions } from '../container/index.js';
 import { TareError } from '../kernel/error.js';
 import { CREATE } from '../plan/index.js';
-import { addContainerOptions, bundleOf, type ContainerOptions } from './container-options.js';
+import { addContainerOptions, type ContainerOptions } from './container-options.js';
+import { describeContainer } from './image-container.js';
 import { warn } from './report-error.js';
 import { SignalForwarder } from './signal-forwarder.js';
 import { TerminalProxy, windowSize } from './terminal-proxy.js';
@@ -15,20 +16,26 @@ import { TerminalProxy, windowSize } from './terminal-proxy.js';
 export function runCommand(): Command {
   return addContainerOptions(new Command('run'))
     .option('--name <id>', 'the container’s id; a random one unless told')
+    .option('--rm', 'as always: nothing of it is left when it has ended')
     .addHelpText(
       'after',
       `
 Examples:
+  tare run debian:12 -- /bin/sh -c 'echo hello'
+  tare run -it --userns 100000 busybox
+  tare run -v ./src:/src:ro -w /src --pull never localhost:5000/tools make
   tare run --rootfs ./rootfs -- /bin/echo hello
   tare run --rootfs ./rootfs -it --hostname box -- /bin/sh
   tare run --rootfs ./rootfs --memory 64m --pids-limit 32 -v ./src:/src:ro -- make -C /src
   tare run --bundle ./bundle`,
     )
     .action(async (words: string[], options: ContainerOptions & { name?: string }) => {
-      const bundle = bundleOf(options, words, windowSize());
+      const id = options.name ?? randomId();
+      using described = await describeContainer(id, options, words, windowSize());
       process.exitCode = await runInForeground({
-        id: options.name ?? randomId(),
-        bundle,
+        id,
+        bundle: described.bundle,
+        folder: described.folder,
         init: options.init,
         input: options.bundle !== undefined || options.interactive,
         program: 'tare',

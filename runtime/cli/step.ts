@@ -9,7 +9,8 @@ import { Command } from 'commander';
 import { Container } from '../container/index.js';
 import { TareError } from '../kernel/error.js';
 import { CREATE } from '../plan/index.js';
-import { addContainerOptions, bundleOf, type ContainerOptions } from './container-options.js';
+import { addContainerOptions, type ContainerOptions } from './container-options.js';
+import { describeContainer } from './image-container.js';
 import { printNow } from './print.js';
 import { warn } from './report-error.js';
 import { deleteQuietly } from './run.js';
@@ -32,6 +33,7 @@ Keys, in a terminal (keys from a pipe are not read: it goes through by itself, a
 
 Examples:
   tare step --bundle ./bundle
+  tare step debian:12
   tare step --rootfs ./rootfs --auto -- /bin/true`,
     )
     .action(async (words: string[], options: ContainerOptions & { auto?: boolean }) => {
@@ -40,7 +42,8 @@ Examples:
 }
 
 async function stepThrough(words: string[], options: ContainerOptions & { auto?: boolean }): Promise<number> {
-  const bundle = bundleOf(options, words);
+  const id = `step-${randomBytes(4).toString('hex')}`;
+  using described = await describeContainer(id, options, words);
   const prompt = options.auto || !isatty(0) ? undefined : new KeyPrompt();
   const stepper = new Stepper((text) => void printNow(1, text), prompt);
   // Ours is the terminal that is closed, or the process that is ended: what has been made so far is undone first.
@@ -51,8 +54,9 @@ async function stepThrough(words: string[], options: ContainerOptions & { auto?:
   let terminal: TerminalProxy | undefined;
   try {
     container = await Container.run({
-      id: `step-${randomBytes(4).toString('hex')}`,
-      bundle,
+      id,
+      bundle: described.bundle,
+      folder: described.folder,
       init: options.init,
       stdio: [nothing, 1, 2],
       autoRemove: true,

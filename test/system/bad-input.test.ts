@@ -63,7 +63,7 @@ const CASES: readonly [name: string, json: string | null, args: string[], senten
   ['an id with a slash', config(), ['--name', 'a/b'], /is not a container id/],
   ['an id with a newline', config(), ['--name', 'a\nb'], /"a\\nb" is not a container id/],
   ['an id of 5000 characters', config(), ['--name', 'x'.repeat(5000)], /has at most 240 characters, not 5000/],
-  ['an option of --rootfs', config(), ['--memory', '64m'], /--memory goes with --rootfs only/],
+  ['an option of --rootfs', config(), ['--memory', '64m'], /--memory does not go with --bundle/],
   ['both bundle and rootfs', config(), ['--rootfs', '/'], /either --bundle or --rootfs/],
   ['an unknown option', config(), ['--memori', '1'], /unknown option '--memori'/],
 ];
@@ -92,7 +92,7 @@ describe('the command line with', () => {
     ['no feature', ['plan', '--rootfs', '/tmp', '--features-without', '', '--', 'x'], /--features-without is empty/],
     ['bundles to compare, and more', ['plan', '--rootfs', '/tmp', '--diff', '/a', '/b'], /--diff compares two bundles/],
     ['a terminal of a machine, and none of ours', ['machine', 'shell'], /^tare: tare machine shell needs a terminal/],
-    ['no root file system', ['run', '--', 'true'], /give --rootfs DIR or --bundle DIR/],
+    ['no root file system', ['run'], /give the name of an image, or --rootfs DIR or --bundle DIR/],
     ['an empty root file system', ['run', '--rootfs', '', '--', 'true'], /--rootfs is empty/],
     ['an empty bundle', ['run', '--bundle', ''], /--bundle is empty/],
     ['a variable without a name', ['run', '--rootfs', '/tmp', '-e', '=x', '--', 'x'], /--env =x: must be NAME=value/],

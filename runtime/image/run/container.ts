@@ -1,19 +1,20 @@
 /**
- * A container of an image: its bundle, and the folder that it has of its own, `<data root>/containers/<id>` (what it writes over the image's layers,
+ * A container of an image: its bundle, and the folder that it has of its own, `<data root>/containers/<id>.<random>` (what it writes over the image's layers,
  * and the volumes that the image asks for). The folder is made once it is in the container's journal, and the layers are kept by a lease that
  * lasts as long as the container's state, so that nothing of it is left, nor lost, whoever is killed when.
  */
+import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { CreateOptions } from '../../container/index.js';
 import { TareError } from '../../kernel/error.js';
 import { makeFolders } from '../../kernel/files.js';
-import { dataRoot } from '../../kernel/places.js';
-import type { Bundle } from '../../oci/index.js';
+import { type Bundle, containerId } from '../../oci/index.js';
 import { mountOverlay, openSnapshots } from '../snapshot/index.js';
 import type { ImageStore } from '../store/index.js';
 import type { Image, Lease, OnProgress } from '../types.js';
 import { containerConfig, type RunSettings } from './config.js';
+import { containersRoot, writeOwner } from './leftover.js';
 import { fillVolumes, volumeMount, volumesOf } from './volumes.js';
 
 /** What `Container.create` and `run` are given. It keeps the image's tree open until it is disposed of: when the container is made. */
@@ -45,7 +46,9 @@ export async function imageContainer(
   const snapshots = openSnapshots(store);
   const chainId = await snapshots.unpack(image, lease, { onProgress, signal });
   const lower = snapshots.lower(chainId);
-  const path = join(resolve(containers ?? join(dataRoot(), 'containers')), id);
+  // Another state root may have a container of this id: what is undone must be this one's.
+  const name = `${containerId(id)}.${randomBytes(4).toString('hex')}`;
+  const path = join(resolve(containers ?? containersRoot()), name);
   const rootfs = join(path, 'rootfs');
   const volumes = volumesOf(image.config, path, settings.mounts ?? []);
   const root = await mountOverlay({ lower });
@@ -57,9 +60,11 @@ export async function imageContainer(
     const bundle = { path, rootfs, config, overlay: { lower, upper: join(path, 'upper'), work: join(path, 'work') } };
     const fill = async (stateDirectory: string) => {
       makeFolder(path, rootfs);
+      writeOwner(path, stateDirectory);
       store.lease(stateDirectory).addSnapshot(chainId);
       snapshots.prepare(chainId, path);
       await fillVolumes(volumes, root.fd);
+      root.close();
     };
     return { bundle, folder: { path, fill }, [Symbol.dispose]: () => root.close() };
   } catch (error) {

@@ -2,3 +2,4 @@
 export { HEALTHCHECK, imageAnnotations } from './annotations.js';
 export { containerConfig, type RunSettings } from './config.js';
 export { type ImageContainer, type ImageContainerOptions, imageContainer } from './container.js';
+export { collectFolders } from './leftover.js';

@@ -1,0 +1,111 @@
+/**
+ * The container that a command line describes: of an image, by its name, or of a folder (`--rootfs`, `--bundle`). `run`, `plan` and `step` have
+ * it in common. An image that is not there is pulled, unless that is not wanted.
+ */
+import type { CreateOptions } from '../container/index.js';
+import { TareError } from '../kernel/error.js';
+import type { Bundle, IdMapping } from '../oci/index.js';
+import { bundleOf, type ContainerOptions, settingsOf } from './container-options.js';
+
+/** What is to be made, and what is held open until then. */
+export interface Described extends Disposable {
+  readonly bundle: Bundle;
+  readonly folder?: CreateOptions['folder'];
+}
+
+/** @throws TareError `usage`; whatever loading a bundle, or finding and unpacking an image, throws */
+export async function describeContainer(
+  id: string,
+  options: ContainerOptions,
+  words: readonly string[],
+  size?: { columns: number; rows: number },
+): Promise<Described> {
+  if (options.bundle !== undefined || options.rootfs !== undefined) {
+    refuseForFolders(options);
+    return { bundle: bundleOf(options, words, size), [Symbol.dispose]: () => undefined };
+  }
+  const [name, ...rest] = words;
+  const command = rest[0] === '--' ? rest.slice(1) : rest;
+  if (name === undefined) {
+    throw new TareError(
+      'usage',
+      'give the name of an image, or --rootfs DIR or --bundle DIR: a container needs a root',
+    );
+  }
+  return ofImage(id, name, command, options, size);
+}
+
+async function ofImage(
+  id: string,
+  name: string,
+  command: readonly string[],
+  options: ContainerOptions,
+  size?: { columns: number; rows: number },
+): Promise<Described> {
+  // Loaded only here: a container of a folder needs no store.
+  const { ImageStore } = await import('../image/store/index.js');
+  const { imageContainer } = await import('../image/run/index.js');
+  const { findOrPull } = await import('./find-image.js');
+  const { makeTransferProgress } = await import('./progress.js');
+  const store = await ImageStore.open();
+  const progress = makeTransferProgress(process.stderr);
+  let lease: Disposable | undefined;
+  const release = () => {
+    lease?.[Symbol.dispose]();
+    store.close();
+  };
+  try {
+    const held = store.lease();
+    lease = held;
+    const image = await findOrPull(store, name, {
+      pull: options.pull,
+      platform: options.platform,
+      lease: held,
+      onProgress: progress.report,
+    });
+    const made = await imageContainer(store, image, {
+      id,
+      lease: held,
+      onProgress: progress.report,
+      settings: {
+        ...settingsOf(options, size),
+        command,
+        user: options.user,
+        entrypoint:
+          options.entrypoint === undefined ? undefined : options.entrypoint === '' ? [] : [options.entrypoint],
+        idMappings: options.userns === undefined ? undefined : parseMapping(options.userns),
+      },
+    });
+    return {
+      bundle: made.bundle,
+      folder: made.folder,
+      [Symbol.dispose]: () => {
+        made[Symbol.dispose]();
+        release();
+      },
+    };
+  } catch (error) {
+    release();
+    throw error;
+  } finally {
+    progress.close();
+  }
+}
+
+/** `100000:65536`: the container's users from 0 on are those of the host from 100000 on. */
+function parseMapping(text: string): IdMapping[] {
+  const match = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(text);
+  const [hostID, size] = [Number(match?.[1]), Number(match?.[2] ?? 65_536)];
+  if (match && hostID > 0 && size > 0 && hostID + size <= 2 ** 32 - 1) return [{ containerID: 0, hostID, size }];
+  throw new TareError(
+    'usage',
+    `--userns ${text}: must be FIRST[:SIZE], such as 100000:65536: the users of the host that the container’s are`,
+  );
+}
+
+const IMAGE_ONLY = ['entrypoint', 'userns', 'platform', 'pull'] as const;
+
+function refuseForFolders(options: ContainerOptions): void {
+  const wrong = IMAGE_ONLY.find((name) => options[name] !== undefined);
+  if (wrong !== undefined) throw new TareError('usage', `--${wrong} goes with an image only, not with a folder`);
+}
