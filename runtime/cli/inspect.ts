@@ -1,6 +1,6 @@
 /**
  * `tare inspect PID`: how contained a process is, as the kernel sees it from outside. `--against` compares its namespaces with
- * those of another process; `--json` prints the facts for machines.
+ * those of another process; `--json` prints the facts for machines. `tare inspect IMAGE` is `tare image inspect`: a number is a process.
  */
 import { Command } from 'commander';
 import {
@@ -17,23 +17,53 @@ import { print } from './print.js';
 
 const MARKS: Readonly<Record<Grade, string>> = { contained: '+', partly: '~', open: '-' };
 
+interface Options {
+  readonly against?: string;
+  readonly json?: boolean;
+  readonly platform?: string;
+}
+
 export function inspectCommand(): Command {
   return new Command('inspect')
-    .description('Say how contained a process is')
-    .argument('<pid>', 'the process, as this terminal sees it')
-    .option('--against <pid>', 'compare its namespaces with those of another process')
+    .argument('<what>', 'a process, by its number as this terminal sees it; or an image, by name or id')
+    .option('--against <pid>', 'compare a process’s namespaces with those of another')
+    .option('--platform <platform>', 'of an image of several platforms this one')
     .option('--json', 'for machines')
-    .action(async (pid: string, options: { against?: string; json?: boolean }) => {
-      const source = localProc();
-      const facts = await inspectProcess(source, processId(pid));
-      const against = options.against ? await inspectProcess(source, processId(options.against)) : undefined;
-      await print(options.json ? asJson(facts, against) : asText(facts, against));
-    });
+    .addHelpText(
+      'after',
+      `
+A number of up to seven digits is a process. An image whose id begins so is sha256:1234567, or "tare image inspect 1234567".
+
+Examples:
+  tare inspect 1234
+  tare inspect --against $$ 1234
+  tare inspect debian:12`,
+    )
+    .action((what: string, options: Options) =>
+      PID.test(what) ? inspectPid(what, options) : inspectImage(what, options),
+    );
+}
+
+const PID = /^[1-9]\d{0,6}$/;
+
+async function inspectPid(pid: string, options: Options): Promise<void> {
+  if (options.platform !== undefined) throw new TareError('usage', '--platform is about images');
+  const source = localProc();
+  const facts = await inspectProcess(source, processId(pid));
+  const against = options.against ? await inspectProcess(source, processId(options.against)) : undefined;
+  await print(options.json ? asJson(facts, against) : asText(facts, against));
+}
+
+async function inspectImage(what: string, options: Options): Promise<void> {
+  if (options.against !== undefined) throw new TareError('usage', '--against is about processes');
+  // As few as possible wait for the image store to be loaded.
+  const { inspectImages } = await import('./image/inspect.js');
+  await inspectImages([what], options);
 }
 
 /** @throws TareError `usage` */
 function processId(text: string): number {
-  if (/^[1-9]\d{0,6}$/.test(text)) return Number(text);
+  if (PID.test(text)) return Number(text);
   throw new TareError('usage', `not a process id: ${JSON.stringify(text)}`);
 }
 

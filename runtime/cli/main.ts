@@ -6,15 +6,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { packageRoot } from '../kernel/places.js';
+import { addCommands, type Entry } from './lazy.js';
 import { print } from './print.js';
 import { reportError } from './report-error.js';
-
-interface Entry {
-  readonly name: string;
-  readonly description: string;
-  /** Gives the command with its options and its action. */
-  load(): Promise<Command>;
-}
 
 const COMMANDS: readonly Entry[] = [
   {
@@ -68,8 +62,33 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./gc.js')).gcCommand(),
   },
   {
+    name: 'images',
+    description: 'List images',
+    load: async () => (await import('./image/images.js')).imagesCommand(),
+  },
+  {
+    name: 'tag',
+    description: 'Give an image another name',
+    load: async () => (await import('./image/tag.js')).tagCommand(),
+  },
+  {
+    name: 'rmi',
+    description: 'Remove names of images, and the images that have none left',
+    load: async () => (await import('./image/rmi.js')).rmiCommand(),
+  },
+  {
+    name: 'image',
+    description: 'Work with images: list, verify, prune …',
+    load: async (words) => (await import('./image.js')).imageCommand(words),
+  },
+  {
+    name: 'system',
+    description: 'How much room is taken',
+    load: async (words) => (await import('./system.js')).systemCommand(words),
+  },
+  {
     name: 'inspect',
-    description: 'Say how contained a process is',
+    description: 'Say how contained a process is, or what is known of an image',
     load: async () => (await import('./inspect.js')).inspectCommand(),
   },
   {
@@ -124,26 +143,12 @@ async function program(argv: readonly string[]): Promise<Command> {
       if (root) process.env.TARE_ROOT = root;
       if (state) process.env.TARE_STATE = state;
     });
-  const wanted = commandName(argv);
-  for (const entry of COMMANDS) {
-    const command = entry.name === wanted ? await entry.load() : new Command(entry.name);
-    tare.addCommand(command.name(entry.name).description(entry.description));
-  }
+  const wanted = await addCommands(tare, COMMANDS, argv.slice(2), ['--root', '--state']);
   // Help is about a command that there is; else --help would hide that there is none.
   if (wanted !== undefined && !COMMANDS.some(({ name }) => name === wanted)) tare.helpOption(false);
   prepareCommand(tare);
   if (wanted === undefined) tare.action(() => tare.outputHelp());
   return tare;
-}
-
-/** The first word that is neither an option nor an option's value. */
-function commandName(argv: readonly string[]): string | undefined {
-  for (let i = 2; i < argv.length; i++) {
-    const word = argv[i] as string;
-    if (word === '--root' || word === '--state') i++;
-    else if (!word.startsWith('-')) return word === 'help' ? argv[i + 1] : word;
-  }
-  return undefined;
 }
 
 /** Failures of the command line itself are thrown, and shown like all others; help is printed as pages of text are. */

@@ -8,8 +8,9 @@ import { join, resolve } from 'node:path';
 import { makeFolders, writeFileAtomic } from '../../kernel/files.js';
 import { DirectoryLock } from '../../kernel/lock.js';
 import { dataRoot } from '../../kernel/places.js';
-import type { ContentStore, Lease } from '../types.js';
+import type { ContentStore, Lease, OnProgress } from '../types.js';
 import { BuildCache } from './cache.js';
+import { type Collected, type CollectOptions, collect } from './collect.js';
 import { BlobFolder } from './content.js';
 import { isDamaged, removeDatabase, StoreDatabase } from './database.js';
 import { storeFailure } from './failures.js';
@@ -18,13 +19,16 @@ import { leaseOfFolder, leaseOfProcess } from './lease.js';
 import { fillDatabase } from './rebuild.js';
 import { makeScratch, type Scratch } from './scratch.js';
 import { SnapshotFolders } from './snapshot-folders.js';
+import { type Verified, verify } from './verify.js';
 
 export type { BuildCache, CacheEntry } from './cache.js';
+export { bytesIn, type Collected, type CollectOptions } from './collect.js';
 export type { StoreDatabase } from './database.js';
 export { storeFailure } from './failures.js';
 export type { LayoutNames } from './layout.js';
 export type { Scratch } from './scratch.js';
 export type { SnapshotFacts, SnapshotFolders } from './snapshot-folders.js';
+export type { Problem, Verified } from './verify.js';
 
 /** In milliseconds; making a database again means to read a small file for each snapshot. */
 const PATIENCE = 60_000;
@@ -77,6 +81,16 @@ export class ImageStore implements Disposable {
    */
   scratch(): Promise<Scratch> {
     return makeScratch(join(this.root, 'ingest'));
+  }
+
+  /** Removes what no name, no living lease and no entry of the build cache needs. @throws TareError `busy` */
+  collectGarbage(options: CollectOptions = {}): Promise<Collected> {
+    return collect(this, options);
+  }
+
+  /** Reads every blob, and looks whether all that is named is there. Changes nothing. */
+  verify(onProgress?: OnProgress): Promise<Verified> {
+    return verify(this, onProgress);
   }
 
   close(): void {

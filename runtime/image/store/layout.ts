@@ -57,6 +57,13 @@ export class LayoutNames implements ImageNames {
     });
   }
 
+  /** Keeps an image that has no name. */
+  async keep(target: Descriptor): Promise<void> {
+    await this.#change((entries) =>
+      entries.some(({ digest }) => digest === target.digest) ? entries : [...entries, plain(target)],
+    );
+  }
+
   async delete(reference: Reference): Promise<boolean> {
     const name = nameOf(reference);
     let found = false;

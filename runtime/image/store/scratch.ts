@@ -4,13 +4,13 @@
  */
 import { randomBytes } from 'node:crypto';
 import { fstatSync, mkdirSync, statSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { native } from '../../kernel/addon.js';
 import { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } from '../../kernel/constants/open.js';
 import { TareError } from '../../kernel/error.js';
 import { OwnedFd } from '../../kernel/fd.js';
 import { tryLock } from '../../kernel/lock.js';
+import { removeTreeAt } from '../../kernel/tree.js';
 import { storeFailure } from './failures.js';
 
 export interface Scratch extends AsyncDisposable {
@@ -29,7 +29,7 @@ export async function makeScratch(parent: string): Promise<Scratch> {
         if (!lock.isOpen) return;
         try {
           // Only if it is still that folder: renamed, it is somebody's.
-          if (isStill(lock.fd, path)) await rm(path, { recursive: true, force: true, maxRetries: 3 });
+          if (isStill(lock.fd, path)) removeTreeAt(path);
         } finally {
           lock.close();
         }

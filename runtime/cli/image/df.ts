@@ -1,0 +1,34 @@
+/** `tare system df`: where the room goes. */
+import { Command } from 'commander';
+import { diskUsage } from '../../image/usage.js';
+import { formatTable, print } from '../print.js';
+import { formatBytes } from '../progress.js';
+import { containersFolder, withStore } from './with-store.js';
+
+export function dfCommand(): Command {
+  return new Command('df')
+    .option('--json', 'for machines')
+    .addHelpText(
+      'after',
+      `
+RECLAIMABLE is what "tare image prune --all" would free.
+
+Examples:
+  tare system df
+  tare system df --json`,
+    )
+    .action(({ json }: { json?: boolean }) =>
+      withStore(async (store) => {
+        const rows = diskUsage(store, containersFolder());
+        if (json) return print(`${JSON.stringify(rows, null, 2)}\n`);
+        const table = rows.map(({ kind, count, active, bytes, reclaimable }) => [
+          kind,
+          String(count),
+          String(active),
+          formatBytes(bytes),
+          formatBytes(reclaimable),
+        ]);
+        return print(formatTable([['TYPE', 'TOTAL', 'ACTIVE', 'SIZE', 'RECLAIMABLE'], ...table]));
+      }),
+    );
+}

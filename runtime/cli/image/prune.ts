@@ -1,0 +1,42 @@
+/** `tare image prune`: makes room. */
+import { Command } from 'commander';
+import { prune } from '../../image/prune.js';
+import { print, printable } from '../print.js';
+import { formatBytes } from '../progress.js';
+import { containersFolder, withStore } from './with-store.js';
+
+export function pruneCommand(): Command {
+  return new Command('prune')
+    .option('-a, --all', 'also images that have a name, but no container, and what builds have cached')
+    .addHelpText(
+      'after',
+      `
+Removes images that have lost their names, downloads that were interrupted, unpacked layers that nothing needs, and what containers that are gone
+have left. What another command is working with stays.
+
+Examples:
+  tare image prune
+  tare image prune --all`,
+    )
+    .action(({ all }: { all?: boolean }) =>
+      withStore(async (store) => {
+        const { untagged, blobs, snapshots, leftovers, containers, bytes } = await prune(store, {
+          all,
+          containers: containersFolder(),
+        });
+        for (const name of untagged) await print(`Untagged: ${printable(name)}\n`);
+        const what = [
+          ...counted(blobs, 'blob'),
+          ...counted(snapshots, 'unpacked layer'),
+          ...counted(leftovers, 'leftover'),
+          ...counted(containers.length, 'folder of a container', 'folders of containers'),
+        ];
+        if (what.length > 0) await print(`Removed ${what.join(', ')}\n`);
+        await print(`Freed ${formatBytes(bytes)} (${bytes} bytes)\n`);
+      }),
+    );
+}
+
+function counted(count: number, one: string, many = `${one}s`): string[] {
+  return count === 0 ? [] : [`${count} ${count === 1 ? one : many}`];
+}

@@ -1,0 +1,63 @@
+/**
+ * Making room: images that have lost their names, or all that no container uses, what builds remember, downloads that were interrupted, snapshots that nothing
+ * needs, and the folders of containers that are gone.
+ */
+import { existsSync, lstatSync, readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { removeTreeAt } from '../kernel/tree.js';
+import { familiarName } from './reference.js';
+import { usersOf } from './remove.js';
+import { bytesIn, type Collected, type ImageStore } from './store/index.js';
+
+export interface PruneOptions {
+  /** Also images with a name that no container uses, and the cache of builds. */
+  readonly all?: boolean;
+  /** Where the folders of containers lie. */
+  readonly containers: string;
+}
+
+export interface Pruned extends Collected {
+  /** Names, and digests of what had none. */
+  readonly untagged: readonly string[];
+  /** Ids of containers whose folders were left. */
+  readonly containers: readonly string[];
+}
+
+/** A container's folder is made some moments before it is known whose it is, in milliseconds. */
+const FOLDER_AGE = 60_000;
+
+export async function prune(store: ImageStore, { all = false, containers }: PruneOptions): Promise<Pruned> {
+  const used = new Map(store.names.list().map(({ target }) => [target.digest, usersOf(store, target).length > 0]));
+  const untagged: string[] = [];
+  await store.names.deleteWhere(({ reference, target }) => {
+    // What was named since then is not what was meant.
+    const isUnwanted = reference ? all && used.get(target.digest) === false : used.get(target.digest) !== true;
+    if (isUnwanted) untagged.push(reference ? familiarName(reference) : target.digest);
+    return isUnwanted;
+  });
+  if (all) store.cache.clear();
+  const folders = pruneContainers(store, containers);
+  const collected = await store.collectGarbage({ partials: true });
+  return { ...collected, bytes: collected.bytes + folders.bytes, untagged, containers: folders.ids };
+}
+
+/** The folders of containers whose state is gone: it was in memory when the machine stopped. */
+export function staleContainers(store: ImageStore, containers: string): string[] {
+  if (!existsSync(containers)) return [];
+  const owners = store.database.all<{ owner: string }>(`SELECT owner FROM leases WHERE kind = 'folder'`);
+  const living = new Set(owners.filter(({ owner }) => existsSync(owner)).map(({ owner }) => basename(owner)));
+  return readdirSync(containers).filter((id) => {
+    const facts = lstatSync(join(containers, id), { throwIfNoEntry: false });
+    return facts?.isDirectory() && !living.has(id) && Date.now() - facts.ctimeMs > FOLDER_AGE;
+  });
+}
+
+function pruneContainers(store: ImageStore, containers: string): { ids: string[]; bytes: number } {
+  const ids = staleContainers(store, containers);
+  let bytes = 0;
+  for (const id of ids) {
+    bytes += bytesIn(join(containers, id));
+    removeTreeAt(join(containers, id));
+  }
+  return { ids, bytes };
+}
