@@ -13,6 +13,11 @@ export interface Described extends Disposable {
   readonly folder?: CreateOptions['folder'];
 }
 
+/** The first word names one, as no folder is given. */
+export function isOfImage({ bundle, rootfs }: ContainerOptions, words: readonly string[]): boolean {
+  return bundle === undefined && rootfs === undefined && words.length > 0;
+}
+
 /** @throws TareError `usage`; whatever loading a bundle, or finding and unpacking an image, throws */
 export async function describeContainer(
   id: string,

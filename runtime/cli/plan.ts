@@ -7,7 +7,8 @@ import { FEATURES, type FeatureName, type Features, probeFeatures, withoutFeatur
 import type { Bundle } from '../oci/index.js';
 import { diffPlans, type Plan, planToJson, printDiff, printPlan } from '../plan/index.js';
 import { addContainerOptions, bundleOf, type ContainerOptions } from './container-options.js';
-import { describeContainer } from './image-container.js';
+import { describeContainer, isOfImage } from './image-container.js';
+import { inOwnUserNamespace } from './own-users.js';
 import { print } from './print.js';
 import { warn } from './report-error.js';
 import { windowSize } from './terminal-proxy.js';
@@ -40,7 +41,7 @@ Examples:
     .action(async (words: string[], options: PlanOptions) => {
       const features = featuresFor(options.featuresWithout);
       if (options.diff) await print(differenceText(options.diff, words, features, options));
-      else {
+      else if (!(isOfImage(options, words) && (await inOwnUserNamespace()))) {
         using described = await describeContainer(ANY_ID, options, words);
         await print(planText(compile(described.bundle, features, options.init), options));
       }

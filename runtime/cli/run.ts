@@ -8,7 +8,8 @@ import { Container, type CreateOptions } from '../container/index.js';
 import { TareError } from '../kernel/error.js';
 import { CREATE } from '../plan/index.js';
 import { addContainerOptions, type ContainerOptions } from './container-options.js';
-import { describeContainer } from './image-container.js';
+import { describeContainer, isOfImage } from './image-container.js';
+import { inOwnUserNamespace } from './own-users.js';
 import { warn } from './report-error.js';
 import { SignalForwarder } from './signal-forwarder.js';
 import { TerminalProxy, windowSize } from './terminal-proxy.js';
@@ -30,6 +31,7 @@ Examples:
   tare run --bundle ./bundle`,
     )
     .action(async (words: string[], options: ContainerOptions & { name?: string }) => {
+      if (isOfImage(options, words) && (await inOwnUserNamespace())) return;
       const id = options.name ?? randomId();
       using described = await describeContainer(id, options, words, windowSize());
       process.exitCode = await runInForeground({

@@ -10,7 +10,8 @@ import { Container } from '../container/index.js';
 import { TareError } from '../kernel/error.js';
 import { CREATE } from '../plan/index.js';
 import { addContainerOptions, type ContainerOptions } from './container-options.js';
-import { describeContainer } from './image-container.js';
+import { describeContainer, isOfImage } from './image-container.js';
+import { inOwnUserNamespace } from './own-users.js';
 import { printNow } from './print.js';
 import { warn } from './report-error.js';
 import { deleteQuietly } from './run.js';
@@ -37,6 +38,7 @@ Examples:
   tare step --rootfs ./rootfs --auto -- /bin/true`,
     )
     .action(async (words: string[], options: ContainerOptions & { auto?: boolean }) => {
+      if (isOfImage(options, words) && (await inOwnUserNamespace())) return;
       process.exitCode = await stepThrough(words, options);
     });
 }

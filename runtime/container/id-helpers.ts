@@ -18,6 +18,18 @@ export function checkIdHelpers(config: Config, caller: Caller): void {
   }
 }
 
+/** Whether both are installed. */
+export function hasIdHelpers(): boolean {
+  try {
+    find(ID_HELPERS.uidMappings, 'uidMappings');
+    find(ID_HELPERS.gidMappings, 'gidMappings');
+    return true;
+  } catch (error) {
+    if (error instanceof TareError && error.code === 'not-found') return false;
+    throw error;
+  }
+}
+
 /**
  * Answers the call step: maps the ids of the process that the pidfd stands for.
  * @throws TareError `permission` with what the helper says

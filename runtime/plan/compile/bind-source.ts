@@ -2,7 +2,7 @@
  * The source of a bind mount, and the target that goes with it: a directory for a directory, else a file. A source that lies in the
  * root file system is looked for within the root, as the image could have put a link in its place.
  */
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { isAbsolute, join, relative } from 'node:path';
 import { TareError } from '../../kernel/error.js';
 import type { Mount } from '../../oci/index.js';
@@ -28,6 +28,8 @@ export interface Source {
   readonly path: string;
   /** Within the root file system, if it lies there. */
   readonly inRoot?: string;
+  /** It is a folder of the container's own, which is made with it: see `Bundle.overlay`. */
+  readonly toBe?: boolean;
 }
 
 export function sourceOf({ bundle }: Compilation, { source, destination }: Mount): Source {
@@ -35,7 +37,8 @@ export function sourceOf({ bundle }: Compilation, { source, destination }: Mount
   const path = isAbsolute(source) ? source : join(bundle.path, source);
   const within = relative(bundle.rootfs, path);
   const isWithin = within !== '..' && !within.startsWith('../');
-  return { path, ...(isWithin && { inRoot: `/${within}` }) };
+  const toBe = bundle.overlay !== undefined && path.startsWith(`${bundle.path}/`) && !existsSync(path);
+  return { path, ...(isWithin && { inRoot: `/${within}` }), ...(toBe && { toBe }) };
 }
 
 export function rootOnHost({ bundle }: Compilation, outside: LaneBuilder): Slot<'fd'> {
@@ -77,7 +80,7 @@ export function targetOf(lane: LaneBuilder, rootfs: Slot<'fd'>, source: Source, 
   const directory = { root: rootfs, path: destination, mode: 0o755 };
   const file = { root: rootfs, path: destination, mode: 0o644 };
   if (source.inRoot === undefined) {
-    return isDirectory(source.path, destination)
+    return isDirectory(source, destination)
       ? lane.mkdir_in_root(directory, asDirectory)
       : lane.create_in_root(file, asFile);
   }
@@ -99,11 +102,12 @@ export function targetOf(lane: LaneBuilder, rootfs: Slot<'fd'>, source: Source, 
 
 export function noteOf(source: Source, destination: string): string {
   const known = source.inRoot === undefined;
-  if (!known || isDirectory(source.path, destination)) return 'as its source';
+  if (!known || isDirectory(source, destination)) return 'as its source';
   return 'which must be a file, as its source is no directory';
 }
 
-function isDirectory(path: string, destination: string): boolean {
+function isDirectory({ path, toBe }: Source, destination: string): boolean {
+  if (toBe) return true;
   try {
     return statSync(path).isDirectory();
   } catch (cause) {

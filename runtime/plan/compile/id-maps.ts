@@ -13,7 +13,11 @@ export const ID_HELPERS = { uidMappings: 'newuidmap', gidMappings: 'newgidmap' }
 export type IdMaps = keyof typeof ID_HELPERS;
 
 /** Outside. Until then the container is nobody. */
-export function writeIdMaps(compilation: Compilation, pid: Slot<'pid'>, pidfd: Slot<'fd'>): void {
+export function writeIdMaps(
+  compilation: Pick<Compilation, 'builder' | 'config' | 'caller'>,
+  pid: Slot<'pid'>,
+  pidfd: Slot<'fd'>,
+): void {
   if (!creates(compilation, 'user')) return;
   const { builder, config, caller } = compilation;
   if (caller.uid !== 0 && !needsIdHelper(compilation, 'gidMappings')) {

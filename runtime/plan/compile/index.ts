@@ -6,6 +6,7 @@ export { HOOK_CALLS } from './hooks.js';
 export { ID_HELPERS, type IdMaps, needsIdHelper } from './id-maps.js';
 export { NAMESPACE_FLAGS } from './namespaces.js';
 export type { MovedDevice } from './net-devices.js';
+export { compileOwnUsers, type OwnUsers } from './own-users.js';
 export { preservedFds } from './program.js';
 export { RESCTRL, resctrlFolders } from './resctrl.js';
 export { compileRestore, RESTORE_FDS, type RestoreInput, restoredStream } from './restore.js';

@@ -3,7 +3,8 @@
  * are off, but for the mode of access times; in a user namespace what the host's mount has is locked and stays, and an option that
  * wants it off is an error. mount_namespaces(7), "Restrictions on mount namespaces".
  */
-import { readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { TareError } from '../../kernel/error.js';
 import { mountOf } from '../../kernel/mountinfo.js';
 import {
@@ -53,6 +54,11 @@ export function lockedAttributes(compilation: Compilation, path: string): number
 
 /** Without those of access times: a remount that names none keeps what there is. */
 export function attributesOfHost(path: string): number {
-  const mount = mountOf(readFileSync('/proc/self/mountinfo', 'utf8'), realpathSync(path));
+  const mount = mountOf(readFileSync('/proc/self/mountinfo', 'utf8'), realpathSync(existing(path)));
   return mountOptions(mount?.options ?? []).set & LOCKABLE;
+}
+
+/** A container's own folder is made with it, on the mount that the folder above is on. */
+function existing(path: string): string {
+  return path === '/' || existsSync(path) ? path : existing(dirname(path));
 }
