@@ -1,0 +1,139 @@
+/**
+ * What a copy depends on, as one digest: names, types, modes, contents, links, extended attributes, and owners where they are kept; not times,
+ * so that a fresh checkout of the same files finds what was built before. Contents are read once, and known again by inode and change time.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { setImmediate as breathe } from 'node:timers/promises';
+import { native } from '../../../kernel/addon.js';
+import { S_IFLNK, S_IFMT, S_IFREG } from '../../../kernel/constants/stat.js';
+import type { FileStatus } from '../../../kernel/native-files.js';
+import { OPEN_UNTRUSTED } from '../../../kernel/read-regular.js';
+import { copiedAttributes } from './attributes.js';
+import { IgnoreRules } from './ignore.js';
+import { reopen, type Selected } from './select.js';
+import { isDirectory, openName, statusOf } from './tree.js';
+import { type Filter, walk } from './walk.js';
+
+/** Digests of contents that were read before, by what changes whenever the content does. */
+export interface FileDigests {
+  get(key: string): string | undefined;
+  set(key: string, digest: string): void;
+}
+
+export interface DigestOptions {
+  /** `--exclude`. */
+  readonly exclude?: readonly string[];
+  /** Owners count: they are kept by the copy. */
+  readonly owners?: boolean;
+  readonly known?: FileDigests;
+  readonly signal?: AbortSignal;
+}
+
+/** @returns hexadecimal sha256 @throws TareError `not-found` when a file goes while it is read */
+export async function digestSelected(selected: readonly Selected[], options: DigestOptions = {}): Promise<string> {
+  const sum = new Summary(options);
+  for (const one of selected) await sum.add(one);
+  return sum.digest();
+}
+
+/** How a selection is walked: what is ignored, and what is excluded. */
+export function filtersOf({ tree, path }: Selected, exclude: readonly string[] = []): Filter[] {
+  return [
+    ...(tree.ignore ? [{ rules: tree.ignore, base: path }] : []),
+    ...(exclude.length > 0 ? [{ rules: IgnoreRules.of(exclude, '--exclude'), base: '' }] : []),
+  ];
+}
+
+class Summary {
+  readonly #hash: Hash = createHash('sha256');
+  readonly #options: DigestOptions;
+  /** Hard links: the first name of each file that has several. */
+  readonly #links = new Map<string, number>();
+  #count = 0;
+
+  constructor(options: DigestOptions) {
+    this.#options = options;
+  }
+
+  digest(): string {
+    return this.#hash.digest('hex');
+  }
+
+  async add(selected: Selected): Promise<void> {
+    this.#record(['source', selected.written]);
+    if (isDirectory(selected.status)) {
+      using folder = reopen(selected.tree.root, selected.path === '' ? [] : selected.path.split('/'));
+      await this.#entry('', statusOf(folder.fd), folder.fd);
+      for (const event of walk(folder.fd, filtersOf(selected, this.#options.exclude)))
+        if (event.kind !== 'leave') await this.#entry(event.path, event.status, event.fd);
+      return;
+    }
+    using file = openName(selected.tree.root, selected.path);
+    if (file) await this.#entry('', statusOf(file.fd), file.fd);
+  }
+
+  async #entry(path: string, status: FileStatus, fd: number): Promise<void> {
+    this.#options.signal?.throwIfAborted();
+    this.#count += 1;
+    if (this.#count % 256 === 0) await breathe();
+    const owner = this.#options.owners ? [String(status.uid), String(status.gid)] : [];
+    const device = isDirectory(status) ? [] : [String(status.rdevMajor), String(status.rdevMinor)];
+    this.#record(['file', path, status.mode.toString(8), ...owner, ...device, await this.#content(status, fd)]);
+    for (const { name, value } of copiedAttributes(fd))
+      this.#record(['xattr', name.toString('latin1'), value.toString('latin1')]);
+  }
+
+  async #content(status: FileStatus, fd: number): Promise<string> {
+    const type = status.mode & S_IFMT;
+    if (type === S_IFLNK) return native.readlinkat(fd, '').toString('latin1');
+    if (type !== S_IFREG) return '';
+    const digest = await contentDigest(fd, status, this.#options.known);
+    if (status.nlink < 2) return digest;
+    const inode = `${status.dev}:${status.ino}`;
+    const first = this.#links.get(inode) ?? this.#count;
+    this.#links.set(inode, first);
+    return `${digest} ${first}`;
+  }
+
+  /** Each field with its length, so that no two lists give the same bytes. */
+  #record(fields: readonly string[]): void {
+    const bytes = fields.map((field) => Buffer.from(field, 'latin1'));
+    this.#hash.update(
+      Buffer.concat([
+        Buffer.from(`${fields.length}\n`),
+        ...bytes.flatMap((field) => [Buffer.from(`${field.length}\n`), field]),
+      ]),
+    );
+  }
+}
+
+/** A change within the kernel's clock tick of another leaves the change time as it is, so what is that new is not remembered. */
+const SETTLED_NS = 2_000_000_000n;
+
+async function contentDigest(fd: number, status: FileStatus, known: FileDigests | undefined): Promise<string> {
+  const key = [status.dev, status.ino, status.size, status.mtimeNs, status.ctimeNs].join(':');
+  const before = known?.get(key);
+  if (before !== undefined) return before;
+  const digest = await readDigest(fd);
+  if (BigInt(Date.now()) * 1_000_000n - status.ctimeNs > SETTLED_NS) known?.set(key, digest);
+  return digest;
+}
+
+const CHUNK = 1 << 20;
+
+async function readDigest(fd: number): Promise<string> {
+  const hash = createHash('sha256');
+  const file = openSync(`/proc/self/fd/${fd}`, OPEN_UNTRUSTED);
+  try {
+    const chunk = Buffer.allocUnsafe(CHUNK);
+    for (let count = 0; ; count += 1) {
+      const size = readSync(file, chunk);
+      if (size === 0) return hash.digest('hex');
+      hash.update(chunk.subarray(0, size));
+      if (count % 16 === 15) await breathe();
+    }
+  } finally {
+    closeSync(file);
+  }
+}

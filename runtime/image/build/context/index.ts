@@ -1,0 +1,100 @@
+/**
+ * The build context: a folder, held by its descriptor, with what its .dockerignore leaves out.
+ * https://docs.docker.com/build/concepts/context/
+ */
+import { dirname, join } from 'node:path';
+import { native } from '../../../kernel/addon.js';
+import { O_CLOEXEC, O_DIRECTORY, O_PATH, RESOLVE_IN_ROOT } from '../../../kernel/constants/open.js';
+import { TareError } from '../../../kernel/error.js';
+import { OwnedFd } from '../../../kernel/fd.js';
+import { readRegularByPath } from '../../../kernel/read-regular.js';
+import { IgnoreRules } from './ignore.js';
+import type { SourceTree } from './tree.js';
+
+export { type DigestOptions, digestSelected, type FileDigests } from './digest.js';
+export { IgnoreRules } from './ignore.js';
+export { cleanPath, type Selected, select, whyNothing } from './select.js';
+export type { SourceTree } from './tree.js';
+
+const MAX_FILE = 4 << 20;
+
+export class BuildContext implements SourceTree, Disposable {
+  readonly name = 'the build context';
+  readonly folder: string;
+  readonly ignore?: IgnoreRules;
+  readonly #root: OwnedFd;
+
+  private constructor(folder: string, root: OwnedFd, ignore: IgnoreRules | undefined) {
+    this.folder = folder;
+    this.#root = root;
+    if (ignore) this.ignore = ignore;
+  }
+
+  /**
+   * Opens a folder. A `NAME.dockerignore` beside the Dockerfile NAME goes before the .dockerignore of the folder.
+   * @throws TareError `usage` for what is no folder, `config` with the place of a malformed pattern
+   */
+  static open(folder: string, dockerfile?: string): BuildContext {
+    refuseOthers(folder);
+    const root = openRoot(folder);
+    try {
+      const own = dockerfile === undefined ? undefined : readText(dirname(dockerfile), `${dockerfile}.dockerignore`);
+      const text = own ?? readText(folder, join(folder, '.dockerignore'));
+      return new BuildContext(folder, root, text && new IgnoreRules(text.text, text.file));
+    } catch (error) {
+      root.close();
+      throw error;
+    }
+  }
+
+  get root(): number {
+    return this.#root.fd;
+  }
+
+  [Symbol.dispose](): void {
+    this.#root.close();
+  }
+}
+
+function refuseOthers(folder: string): void {
+  const what =
+    folder === '-'
+      ? 'a context on standard input is not supported: unpack it into a folder, and give that'
+      : /^https?:\/\//.test(folder)
+        ? 'a context from the web is not supported: download and unpack it, and give the folder'
+        : /^(?:git:\/\/|git@|ssh:\/\/|github\.com\/)/.test(folder)
+          ? 'a context in a git repository is not supported: clone it, and give the folder'
+          : undefined;
+  if (what !== undefined) throw new TareError('usage', what);
+}
+
+function openRoot(folder: string): OwnedFd {
+  try {
+    return new OwnedFd(native.open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  } catch (error) {
+    const errno = error instanceof TareError ? error.syscall?.errno : undefined;
+    const why = errno === 'ENOTDIR' ? 'is no folder' : errno === 'ENOENT' ? 'is not there' : undefined;
+    if (why === undefined) throw error;
+    throw new TareError('usage', `the build context ${JSON.stringify(folder)} ${why}`, { path: folder, cause: error });
+  }
+}
+
+/** Undefined when it is not there. A link of the context does not lead out of it. */
+function readText(folder: string, file: string): { text: string; file: string } | undefined {
+  using root = openRoot(folder === '' ? '.' : folder);
+  const name = file.slice(file.lastIndexOf('/') + 1);
+  let fd: OwnedFd;
+  try {
+    fd = new OwnedFd(native.openat2(root.fd, name, O_PATH | O_CLOEXEC, 0, RESOLVE_IN_ROOT));
+  } catch (error) {
+    if (error instanceof TareError && error.syscall?.errno === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    return { text: readRegularByPath(fd.fd, MAX_FILE).toString('utf8'), file };
+  } catch (error) {
+    throw new TareError('config', `${file} cannot be read: ${(error as Error).message}`, { path: file, cause: error });
+  } finally {
+    fd.close();
+  }
+}
