@@ -55,6 +55,7 @@ void register_files(Napi::Env env, Napi::Object exports);
 void register_tree(Napi::Env env, Napi::Object exports);
 void register_attributes(Napi::Env env, Napi::Object exports);
 void register_content(Napi::Env env, Napi::Object exports);
+void register_zstd(Napi::Env env, Napi::Object exports);
 void register_sockets(Napi::Env env, Napi::Object exports);
 void register_spawn(Napi::Env env, Napi::Object exports);
 void register_processes(Napi::Env env, Napi::Object exports);

@@ -29,6 +29,7 @@ static Napi::Object load(Napi::Env env, Napi::Object exports)
     register_tree(env, exports);
     register_attributes(env, exports);
     register_content(env, exports);
+    register_zstd(env, exports);
     register_sockets(env, exports);
     register_spawn(env, exports);
     register_processes(env, exports);

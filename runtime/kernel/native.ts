@@ -1,4 +1,5 @@
 import type { Name, NativeFiles } from './native-files.js';
+import type { NativeZstd } from './zstd.js';
 
 /**
  * The face of native/addon: one thin function per system call. Nothing here decides anything. Every failure throws a
@@ -7,7 +8,7 @@ import type { Name, NativeFiles } from './native-files.js';
  *
  * Descriptors are plain numbers here; whoever receives one owns it and closes it (see `fd.ts` for `OwnedFd`, which does so by `using`).
  */
-export interface Native extends NativeFiles {
+export interface Native extends NativeFiles, NativeZstd {
   open(path: string, flags: number, mode?: number): number;
   /** openat2(2). `resolve` is a mask of RESOLVE_*. */
   openat2(dirfd: number, path: Name, flags: number, mode: number, resolve: number): number;

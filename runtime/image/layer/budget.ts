@@ -1,0 +1,81 @@
+/**
+ * What one layer may cost. A layer is made by somebody else, and a few kilobytes of it can ask for any number of bytes, files and folders:
+ * each is counted while it comes out, and what goes beyond is refused, with the entry by which it did.
+ */
+
+import { NAME_MAX, PATH_MAX, XATTR_SIZE_MAX } from '../../kernel/constants/files.js';
+import { TareError } from '../../kernel/error.js';
+
+export interface Budget {
+  /** Uncompressed bytes, those behind the end of the archive too. */
+  readonly bytes: number;
+  /** Uncompressed bytes for each compressed one, once there are more than `ratioFrom` bytes. */
+  readonly ratio: number;
+  readonly ratioFrom: number;
+  /** Of all sparse files, holes included. */
+  readonly sparseBytes: number;
+  /** Entries, and folders that none names. */
+  readonly entries: number;
+  readonly depth: number;
+  readonly pathBytes: number;
+  readonly nameBytes: number;
+  /** Of one entry: how many extended attributes, and how large one may be. */
+  readonly xattrs: number;
+  readonly xattrBytes: number;
+  /** Of all names that are remembered until the layers below are there. */
+  readonly unsettledBytes: number;
+}
+
+/** Beyond what the largest images of the field have: machine learning's layers of 20 GB, and a million small files. */
+export const DEFAULT_BUDGET: Budget = {
+  bytes: 128 * 2 ** 30,
+  ratio: 200,
+  ratioFrom: 2 ** 30,
+  sparseBytes: 4 * 2 ** 40,
+  entries: 2_000_000,
+  depth: 255,
+  pathBytes: PATH_MAX - 1,
+  nameBytes: NAME_MAX,
+  xattrs: 100,
+  xattrBytes: XATTR_SIZE_MAX,
+  unsettledBytes: 32 * 2 ** 20,
+};
+
+/** What has been used of a budget. */
+export class Meter {
+  compressed = 0;
+  uncompressed = 0;
+  entries = 0;
+  #sparse = 0;
+  #unsettled = 0;
+
+  constructor(readonly budget: Budget) {}
+
+  /** @throws TareError `protocol` */
+  addBytes(count: number): void {
+    const { bytes, ratio, ratioFrom } = this.budget;
+    this.uncompressed += count;
+    if (this.uncompressed > bytes) throw exceeded(`${bytes} bytes when uncompressed`);
+    if (this.uncompressed > ratioFrom && this.uncompressed > ratio * this.compressed)
+      throw exceeded(`${ratio} times its compressed size`);
+  }
+
+  addEntry(): void {
+    if (++this.entries > this.budget.entries) throw exceeded(`${this.budget.entries} files`);
+  }
+
+  addSparse(size: number): void {
+    this.#sparse += size;
+    if (this.#sparse > this.budget.sparseBytes) throw exceeded(`${this.budget.sparseBytes} bytes of sparse files`);
+  }
+
+  addUnsettled(...names: readonly string[]): void {
+    for (const name of names) this.#unsettled += name.length + 64;
+    if (this.#unsettled > this.budget.unsettledBytes)
+      throw exceeded(`${this.budget.unsettledBytes} bytes of names that it leaves to the layers below`);
+  }
+}
+
+function exceeded(what: string): TareError {
+  return new TareError('protocol', `the layer has more than ${what}`);
+}

@@ -1,0 +1,11 @@
+/** Layers: tar archives read and written, packed and unpacked, applied to a folder and settled over the layers below. */
+export { type AppliedLayer, type ApplyOptions, applyLayer } from './apply.js';
+export { type Budget, DEFAULT_BUDGET } from './budget.js';
+export { type CompressOptions, compress, decompress, decompressed } from './compression.js';
+export type { Skipped, Unsettled, UnsettledLink } from './layer-writer.js';
+export { removeEntry } from './remove.js';
+export { type SettleOptions, settleLayer } from './settle.js';
+export { showName } from './tar/bytes.js';
+export { tarEntries } from './tar/reader.js';
+export { BLOCK, type Extent, type TarEntry, type TarHeader, type TarType, type Xattr } from './tar/types.js';
+export { isOpaque, isOverlayXattr, isWhiteout, makeOpaque, makeWhiteout, type OverlayFlavour } from './whiteout.js';
