@@ -1,0 +1,210 @@
+/**
+ * Snapshots: the layers of images, unpacked, each once and in a folder of its own, however many images and containers use it. A container's tree is an
+ * overlay of them with an empty folder on top, so that to make one costs the same whatever the size of the image.
+ * layer.md and config.md ("Layer ChainID") of the image specification, Documentation/filesystems/overlayfs.rst of the kernel
+ */
+import { mkdirSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { native } from '../../kernel/addon.js';
+import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from '../../kernel/constants/open.js';
+import { TareError } from '../../kernel/error.js';
+import { closeAll, OwnedFd } from '../../kernel/fd.js';
+import { removeTreeAt } from '../../kernel/tree.js';
+import { inFirstUserNamespace } from '../../kernel/user-namespace.js';
+import { type Descriptor, type Digest, shortDigest } from '../../oci/image/index.js';
+import { type AppliedLayer, applyLayer, type OverlayFlavour, settleLayer } from '../layer/index.js';
+import { type ImageStore, storeFailure } from '../store/index.js';
+import { SnapshotFolders } from '../store/snapshot-folders.js';
+import type { Image, Lease, OnProgress, OverlayFolders, Snapshots } from '../types.js';
+import { chainIdOf } from './chain.js';
+import { copyRoot } from './copy-root.js';
+import { Pending } from './pending.js';
+import { treeUsage } from './tree.js';
+import { type LayerEnd, type LayerTask, layersOf, type Slots, unpackAll, withCompression } from './unpack.js';
+
+export { chainIdOf, chainIdsOf } from './chain.js';
+export { MAX_LOWER, mountOverlay } from './merged.js';
+
+/** The snapshots of a store. */
+export function openSnapshots(store: Pick<ImageStore, 'root' | 'content' | 'database'>): Snapshots {
+  return new StoreSnapshots(store);
+}
+
+class StoreSnapshots implements Snapshots {
+  readonly #store: Pick<ImageStore, 'root' | 'content' | 'database'>;
+  readonly #folders: SnapshotFolders;
+  /** Where what is not finished lies. */
+  readonly #unfinished: string;
+
+  constructor(store: Pick<ImageStore, 'root' | 'content' | 'database'>) {
+    this.#store = store;
+    this.#folders = new SnapshotFolders(store.root, store.database);
+    this.#unfinished = join(store.root, 'ingest');
+  }
+
+  async unpack(
+    image: Image,
+    lease: Lease,
+    { onProgress, signal }: { onProgress?: OnProgress; signal?: AbortSignal } = {},
+  ): Promise<Digest> {
+    const tasks = layersOf(image);
+    const top = tasks.at(-1);
+    if (!top) throw new TareError('unsupported', 'the image has no layers: there is nothing to unpack');
+    // Leased before it is looked for: what is found stays.
+    for (const { chainId } of tasks) lease.addSnapshot(chainId);
+    const read = (task: LayerTask, slots: Slots, ended: AbortSignal) => this.#read(task, slots, ended, onProgress);
+    await unpackAll(tasks, { read }, signal);
+    return top.chainId;
+  }
+
+  has(chainId: Digest): boolean {
+    return this.#folders.find(chainId) !== undefined;
+  }
+
+  lower(chainId: Digest): readonly string[] {
+    const folders: string[] = [];
+    for (let at: Digest | undefined = chainId; at !== undefined; ) {
+      const found = this.#folders.find(at);
+      if (!found) throw new TareError('not-found', `the layer ${shortDigest(at)} is not unpacked`);
+      folders.push(found.fs);
+      at = found.parent;
+    }
+    return folders;
+  }
+
+  usage(chainId: Digest): number {
+    const found = this.#folders.find(chainId);
+    if (!found) throw new TareError('not-found', `the layer ${shortDigest(chainId)} is not unpacked`);
+    return found.size;
+  }
+
+  prepare(chainId: Digest | undefined, folder: string): OverlayFolders {
+    const [upper, work] = [join(folder, 'upper'), join(folder, 'work')];
+    const lower = chainId === undefined ? [join(folder, 'nothing')] : this.lower(chainId);
+    try {
+      for (const path of [upper, work, ...(chainId === undefined ? lower : [])]) mkdirSync(path, { mode: 0o755 });
+      // An overlay's root is that of its upper folder.
+      if (chainId !== undefined) copyRoot(lower[0] as string, upper);
+    } catch (error) {
+      throw storeFailure(error, `${folder} cannot become a container’s folder`);
+    }
+    return { lower, upper, work };
+  }
+
+  async adopt(upper: string, parent: Digest | undefined, diffId: Digest, lease: Lease): Promise<Digest> {
+    const chainId = chainIdOf(parent, diffId);
+    lease.addSnapshot(chainId);
+    if (parent !== undefined && !this.has(parent))
+      throw new TareError('not-found', `the layer ${shortDigest(parent)}, below the new one, is not unpacked`);
+    try {
+      using pending = await Pending.acquire(this.#unfinished, chainId, () => this.has(chainId));
+      if (pending) {
+        renameSync(upper, join(pending.path, 'fs'));
+        this.#publish(pending, { chainId, diffId, parent });
+      } else removeTreeAt(upper);
+    } catch (error) {
+      throw storeFailure(error, `${upper} cannot become the layer ${shortDigest(diffId)}`);
+    }
+    return chainId;
+  }
+
+  async #read(
+    task: LayerTask,
+    slots: Slots,
+    signal: AbortSignal,
+    onProgress: OnProgress | undefined,
+  ): Promise<LayerEnd | undefined> {
+    const { descriptor, chainId } = task;
+    const id = shortDigest(descriptor.digest);
+    const acquired = await Pending.acquire(this.#unfinished, chainId, () => this.has(chainId), {
+      signal,
+      onWait: () => onProgress?.({ id, action: 'waiting', detail: 'another process unpacks it' }),
+    });
+    if (!acquired) {
+      onProgress?.({ id, action: 'exists' });
+      return undefined;
+    }
+    try {
+      const applied = await slots.with(() => this.#apply(task, acquired, signal, onProgress));
+      return {
+        finish: () => this.#finish(task, acquired, applied, onProgress),
+        [Symbol.dispose]: () => acquired[Symbol.dispose](),
+      };
+    } catch (error) {
+      acquired[Symbol.dispose]();
+      throw storeFailure(error, `the layer ${id} cannot be unpacked`);
+    }
+  }
+
+  async #apply(
+    task: LayerTask,
+    pending: Pending,
+    signal: AbortSignal,
+    onProgress: OnProgress | undefined,
+  ): Promise<AppliedLayer> {
+    signal.throwIfAborted();
+    const { descriptor, diffId } = task;
+    native.mkdirat(AT_FDCWD, join(pending.path, 'fs'), 0o755);
+    using target = openFolder(join(pending.path, 'fs'));
+    const overlay = flavour();
+    const blob = this.#store.content.stream(descriptor.digest) as AsyncIterable<Uint8Array>;
+    const applied = await withCompression(blob, (source, compression) =>
+      applyLayer(source, compression, target.fd, {
+        overlay,
+        // Nobody makes devices in a user namespace.
+        devices: overlay === 'trusted' ? 'make' : 'skip',
+        signal,
+        onBytes: inSteps(descriptor, onProgress),
+      }),
+    );
+    if (applied.diffId !== diffId) {
+      throw new TareError(
+        'protocol',
+        `the layer ${shortDigest(descriptor.digest)} is not what the image’s config says: its diff id is ${applied.diffId}, not ${diffId}`,
+      );
+    }
+    return applied;
+  }
+
+  /** The layers below are there by now. */
+  #finish(task: LayerTask, pending: Pending, { unsettled }: AppliedLayer, onProgress: OnProgress | undefined): void {
+    const id = shortDigest(task.descriptor.digest);
+    const lowers: number[] = [];
+    try {
+      for (const path of task.parent === undefined ? [] : this.lower(task.parent))
+        lowers.push(openFolder(path).release());
+      using target = openFolder(join(pending.path, 'fs'));
+      settleLayer(unsettled, target.fd, lowers, { overlay: flavour() });
+      this.#publish(pending, task);
+    } catch (error) {
+      throw storeFailure(error, `the layer ${id} cannot be unpacked`);
+    } finally {
+      closeAll(lowers);
+    }
+    onProgress?.({ id, action: 'done' });
+  }
+
+  #publish(pending: Pending, { chainId, diffId, parent }: Pick<LayerTask, 'chainId' | 'diffId' | 'parent'>): void {
+    const size = treeUsage(AT_FDCWD, join(pending.path, 'fs'));
+    this.#folders.publish(pending.path, { chainId, diffId, size, ...(parent !== undefined && { parent }) });
+  }
+}
+
+/** Whose attributes the overlays of this process read: see merged.ts. */
+function flavour(): OverlayFlavour {
+  return inFirstUserNamespace() ? 'trusted' : 'user';
+}
+
+/** At most a hundred times a layer. */
+function inSteps({ digest, size }: Descriptor, onProgress: OnProgress | undefined): (current: number) => void {
+  let told = 0;
+  return (current) => {
+    if (!onProgress || current - told < size / 100) return;
+    told = current;
+    onProgress({ id: shortDigest(digest), action: 'unpacking', current, total: size });
+  };
+}
+
+function openFolder(path: string): OwnedFd {
+  return new OwnedFd(native.open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
