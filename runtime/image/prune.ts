@@ -48,7 +48,7 @@ export function staleContainers(store: ImageStore, containers: string): string[]
   const living = new Set(owners.filter(({ owner }) => existsSync(owner)).map(({ owner }) => basename(owner)));
   return readdirSync(containers).filter((id) => {
     const facts = lstatSync(join(containers, id), { throwIfNoEntry: false });
-    return facts?.isDirectory() && !living.has(id) && Date.now() - facts.ctimeMs > FOLDER_AGE;
+    return facts?.isDirectory() && !living.has(id) && Date.now() - facts.mtimeMs > FOLDER_AGE;
   });
 }
 
