@@ -6,6 +6,7 @@ import { isAbsolute, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type DefaultOptions, defaultConfig } from '../container/index.js';
 import { TareError } from '../kernel/error.js';
+import { hasOneUser } from '../kernel/user-namespace.js';
 import { type Bundle, loadBundle, MAX_USER_ID, type Mount, validConfig } from '../oci/index.js';
 import { readEnvFile } from './env-file.js';
 
@@ -110,7 +111,7 @@ export function settingsOf(
       pids: options.pidsLimit === undefined ? undefined : parseCount(options.pidsLimit),
       cpus: options.cpus === undefined ? undefined : parseCpus(options.cpus),
     },
-    caller: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 },
+    caller: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0, oneUser: hasOneUser() },
   };
 }
 

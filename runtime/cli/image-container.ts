@@ -3,6 +3,7 @@
  * it in common. An image that is not there is pulled, unless that is not wanted.
  */
 import type { CreateOptions } from '../container/index.js';
+import type { OnProgress } from '../image/types.js';
 import { TareError } from '../kernel/error.js';
 import type { Bundle, IdMapping } from '../oci/index.js';
 import { bundleOf, type ContainerOptions, settingsOf } from './container-options.js';
@@ -11,6 +12,13 @@ import { bundleOf, type ContainerOptions, settingsOf } from './container-options
 export interface Described extends Disposable {
   readonly bundle: Bundle;
   readonly folder?: CreateOptions['folder'];
+}
+
+export interface DescribeOptions {
+  /** Of the terminal. */
+  readonly size?: { readonly columns: number; readonly rows: number };
+  /** It will not be made. */
+  readonly onlyPlan?: boolean;
 }
 
 /** The first word names one, as no folder is given. */
@@ -23,7 +31,7 @@ export async function describeContainer(
   id: string,
   options: ContainerOptions,
   words: readonly string[],
-  size?: { columns: number; rows: number },
+  { size, onlyPlan }: DescribeOptions = {},
 ): Promise<Described> {
   if (options.bundle !== undefined || options.rootfs !== undefined) {
     refuseForFolders(options);
@@ -37,7 +45,7 @@ export async function describeContainer(
       'give the name of an image, or --rootfs DIR or --bundle DIR: a container needs a root',
     );
   }
-  return ofImage(id, name, command, options, size);
+  return ofImage(id, name, command, options, { size, onlyPlan });
 }
 
 async function ofImage(
@@ -45,7 +53,7 @@ async function ofImage(
   name: string,
   command: readonly string[],
   options: ContainerOptions,
-  size?: { columns: number; rows: number },
+  { size, onlyPlan = false }: DescribeOptions,
 ): Promise<Described> {
   // Loaded only here: a container of a folder needs no store.
   const { ImageStore } = await import('../image/store/index.js');
@@ -53,7 +61,11 @@ async function ofImage(
   const { findOrPull } = await import('./find-image.js');
   const { makeTransferProgress } = await import('./progress.js');
   const store = await ImageStore.open();
-  const progress = makeTransferProgress(process.stderr);
+  const progress = makeTransferProgress();
+  const onProgress: OnProgress = (said) => {
+    // Nobody waits for a layer that is there.
+    if (said.action !== 'exists') progress.report(said);
+  };
   let lease: Disposable | undefined;
   const release = () => {
     lease?.[Symbol.dispose]();
@@ -66,12 +78,14 @@ async function ofImage(
       pull: options.pull,
       platform: options.platform,
       lease: held,
-      onProgress: progress.report,
+      onProgress,
+      ...(onlyPlan && { folderName: id }),
     });
     const made = await imageContainer(store, image, {
       id,
       lease: held,
-      onProgress: progress.report,
+      onProgress,
+      ...(onlyPlan && { folderName: id }),
       settings: {
         ...settingsOf(options, size),
         command,

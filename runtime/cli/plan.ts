@@ -42,7 +42,7 @@ Examples:
       const features = featuresFor(options.featuresWithout);
       if (options.diff) await print(differenceText(options.diff, words, features, options));
       else if (!(isOfImage(options, words) && (await inOwnUserNamespace()))) {
-        using described = await describeContainer(ANY_ID, options, words);
+        using described = await describeContainer(ANY_ID, options, words, { onlyPlan: true });
         await print(planText(compile(described.bundle, features, options.init), options));
       }
     });

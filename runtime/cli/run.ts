@@ -33,7 +33,7 @@ Examples:
     .action(async (words: string[], options: ContainerOptions & { name?: string }) => {
       if (isOfImage(options, words) && (await inOwnUserNamespace())) return;
       const id = options.name ?? randomId();
-      using described = await describeContainer(id, options, words, windowSize());
+      using described = await describeContainer(id, options, words, { size: windowSize() });
       process.exitCode = await runInForeground({
         id,
         bundle: described.bundle,

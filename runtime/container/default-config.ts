@@ -27,8 +27,8 @@ export interface DefaultOptions {
     /** Processors; 0.5 is half of one. */
     readonly cpus?: number;
   };
-  /** Who makes the container: 0 for root. Anybody else gets a user namespace. */
-  readonly caller: { readonly uid: number; readonly gid: number };
+  /** Who makes the container: 0 for root. Anybody else gets a user namespace. `oneUser`: root of one that has nobody else. */
+  readonly caller: { readonly uid: number; readonly gid: number; readonly oneUser?: boolean };
 }
 
 export const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -56,7 +56,7 @@ export function defaultConfig(options: DefaultOptions): Config {
       },
       noNewPrivileges: true,
     },
-    mounts: [...defaultMounts(rootless), ...(options.mounts ?? [])],
+    mounts: [...defaultMounts(rootless || options.caller.oneUser === true), ...(options.mounts ?? [])],
     linux: {
       namespaces: namespaces(rootless).map((type) => ({ type })),
       ...(rootless && {

@@ -11,3 +11,10 @@ export function inFirstUserNamespace(): boolean {
     throw error;
   }
 }
+
+/** Whether this process is in a user namespace of a single user: nobody there may have another owner, nor group. */
+export function hasOneUser(): boolean {
+  if (inFirstUserNamespace()) return false;
+  const lines = readFileSync('/proc/self/uid_map', 'utf8').trim().split('\n');
+  return lines.length === 1 && /\s1$/.test(lines[0] ?? '');
+}

@@ -32,7 +32,7 @@ export interface RunSettings extends Omit<DefaultOptions, 'rootfs' | 'args' | 'u
 export function containerConfig(image: ImageConfig, settings: RunSettings, root: string, rootfs: string): Config {
   const { config: own = {} } = image;
   const { command: _, entrypoint: __, user: ___, idMappings, ...options } = settings;
-  const user = withoutGroups(userOf(root, settings.user ?? own.User ?? ''), settings);
+  const user = possibleUser(userOf(root, settings.user ?? own.User ?? ''), settings);
   const config = defaultConfig({
     ...options,
     rootfs,
@@ -78,9 +78,15 @@ function environmentOf(own: readonly string[], settings: RunSettings, root: stri
   return [...variables].map(([name, value]) => `${name}=${value}`);
 }
 
-/** In a user namespace of one user there are no further groups, and setgroups(2) is given up. user_namespaces(7). */
-function withoutGroups(user: User, { caller }: RunSettings): User {
-  return caller.uid === 0 ? user : { uid: user.uid, gid: user.gid };
+/** In a user namespace of one user nobody is anybody else. user_namespaces(7). @throws TareError `unsupported` */
+function possibleUser(user: User, { caller }: RunSettings): User {
+  if (caller.uid === 0 && !caller.oneUser) return user;
+  const { uid, gid } = user;
+  if (uid === 0 && gid === 0) return { uid, gid };
+  throw new TareError(
+    'unsupported',
+    `the container is to run as user ${uid} and group ${gid}, and the only one here is root: run it with --user 0, or have users lent to you in /etc/subuid`,
+  );
 }
 
 function userNamespace(config: Config, mappings: readonly IdMapping[]): Config['linux'] {

@@ -32,6 +32,8 @@ export interface ImageContainerOptions {
   readonly signal?: AbortSignal;
   /** Of all containers' folders; `<data root>/containers` unless told. */
   readonly containers?: string;
+  /** In place of the id and something random: a plan that is only printed is the same each time. */
+  readonly folderName?: string;
 }
 
 /**
@@ -41,14 +43,16 @@ export interface ImageContainerOptions {
 export async function imageContainer(
   store: ImageStore,
   image: Image,
-  { id, settings, lease, onProgress, signal, containers }: ImageContainerOptions,
+  { id, settings, lease, onProgress, signal, containers, folderName }: ImageContainerOptions,
 ): Promise<ImageContainer> {
   const snapshots = openSnapshots(store);
   const chainId = await snapshots.unpack(image, lease, { onProgress, signal });
   const lower = snapshots.lower(chainId);
   // Another state root may have a container of this id: what is undone must be this one's.
-  const name = `${containerId(id)}.${randomBytes(4).toString('hex')}`;
-  const path = join(resolve(containers ?? containersRoot()), name);
+  const path = join(
+    resolve(containers ?? containersRoot()),
+    folderName ?? `${containerId(id)}.${randomBytes(4).toString('hex')}`,
+  );
   const rootfs = join(path, 'rootfs');
   const volumes = volumesOf(image.config, path, settings.mounts ?? []);
   const root = await mountOverlay({ lower });

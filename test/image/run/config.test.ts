@@ -88,7 +88,10 @@ describe('the user', () => {
   });
 
   it('of a user namespace of one user has no further groups', () => {
-    expect(compile({}, { caller: { uid: 1000, gid: 1000 } }).process?.user).toEqual({ uid: 0, gid: 0 });
+    const caller = { uid: 0, gid: 0, oneUser: true };
+    expect(compile({}, { caller }).process?.user).toEqual({ uid: 0, gid: 0 });
+    expect(() => compile({ User: 'web' }, { caller })).toThrow('user 33 and group 34, and the only one here is root');
+    expect(compile({}, { caller }).mounts?.find(({ type }) => type === 'devpts')?.options).not.toContain('gid=5');
   });
 });
 
