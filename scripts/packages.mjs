@@ -4,6 +4,7 @@
 export const RUN_PACKAGES = [
   ['g++', 'compiles the addon'],
   ['make', 'builds the native code'],
+  ['python3', 'runs node-gyp, which compiles better-sqlite3'],
   ['musl-tools', 'builds stage, init and agent as small static programs'],
   ['linux-libc-dev', 'headers of the kernel'],
   ['libuv1-dev', 'uv_poll, with which the addon watches descriptors'],

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RUN_PACKAGES, TEST_PACKAGES } from './packages.mjs';
 import { makeProgress } from './progress.mjs';
@@ -33,8 +33,9 @@ class SetupError extends Error {}
  */
 export async function setup({ test = false, machine = true } = {}) {
   const steps = [
-    dependencies(),
+    // Before npm, which compiles one of its packages.
     packages(test),
+    dependencies(),
     native(test),
     typescript(),
     client(),
@@ -72,10 +73,21 @@ function dependencies() {
     done: () => existsSync(join(ROOT, 'node_modules')) && stampHolds('npm', inputs),
     run: async () => {
       clearStamp('npm');
-      await command('npm', ['ci', '--no-audit', '--no-fund'], 'npm');
+      await command('npm', ['ci', '--no-audit', '--no-fund'], 'npm', { env: npmEnvironment() });
       writeStamp('npm', inputs);
     },
   };
+}
+
+/**
+ * better-sqlite3 is compiled here where its author has no binary for this Node. node-gyp would fetch Node's headers from the network, though
+ * Node is installed with them: `nodedir` says where they are. Whoever has set it keeps it.
+ */
+function npmEnvironment() {
+  const prefix = dirname(dirname(process.execPath));
+  const isSet = Object.keys(process.env).some((name) => name.toLowerCase() === 'npm_config_nodedir');
+  if (isSet || !existsSync(join(prefix, 'include/node/node.h'))) return process.env;
+  return { ...process.env, npm_config_nodedir: prefix };
 }
 
 function packages(test) {

@@ -15,7 +15,7 @@ export function hostPlatform(): Platform {
 export function parsePlatform(written: string): Platform {
   const parts = written.toLowerCase().split('/');
   const [os, architecture, variant] = parts.length === 1 ? ['linux', parts[0]] : parts;
-  if (!os || !architecture || parts.length > 3 || parts.some((part) => !/^[a-z0-9._]+$/.test(part)))
+  if (!os || !architecture || parts.length > 3 || parts.some((part) => !/^[a-z0-9][a-z0-9._-]*$/.test(part)))
     throw new TareError(
       'usage',
       `${JSON.stringify(written)} is no platform: it is written as os/architecture or os/architecture/variant, such as linux/arm64`,

@@ -313,7 +313,7 @@ describe('pruning', () => {
       blobs: 3,
       snapshots: 0,
       leftovers: 1,
-      containers: [],
+      containers: ['gone'],
     });
     expect(first.bytes).toBeGreaterThan(500);
     expect(readdirSync(join(store.root, 'ingest'))).toEqual([]);
