@@ -24,6 +24,31 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./image/rmi.js')).rmiCommand(),
   },
   {
+    name: 'history',
+    description: 'Show how an image came about',
+    load: async () => (await import('./image/history.js')).historyCommand(),
+  },
+  {
+    name: 'save',
+    description: 'Write images to an archive',
+    load: async () => (await import('./image/save.js')).saveCommand(),
+  },
+  {
+    name: 'load',
+    description: 'Read images from an archive',
+    load: async () => (await import('./image/load.js')).loadCommand(),
+  },
+  {
+    name: 'import',
+    description: 'Make an image of a root file system',
+    load: async () => (await import('./image/import.js')).importCommand(),
+  },
+  {
+    name: 'bootstrap',
+    description: 'Make a base image from Debian packages',
+    load: async () => (await import('./image/bootstrap.js')).bootstrapCommand(),
+  },
+  {
     name: 'verify',
     description: 'Check every byte of the store',
     load: async () => (await import('./image/verify.js')).verifyCommand(),
@@ -32,6 +57,11 @@ const COMMANDS: readonly Entry[] = [
     name: 'prune',
     description: 'Remove what nothing uses, and say how many bytes that frees',
     load: async () => (await import('./image/prune.js')).pruneCommand(),
+  },
+  {
+    name: 'layers',
+    description: 'Show what each layer changed, and which of its bytes are wasted',
+    load: async () => (await import('./image/layers.js')).layersCommand(),
   },
 ];
 

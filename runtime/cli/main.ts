@@ -77,6 +77,26 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./image/rmi.js')).rmiCommand(),
   },
   {
+    name: 'history',
+    description: 'Show how an image came about',
+    load: async () => (await import('./image/history.js')).historyCommand(),
+  },
+  {
+    name: 'save',
+    description: 'Write images to an archive',
+    load: async () => (await import('./image/save.js')).saveCommand(),
+  },
+  {
+    name: 'load',
+    description: 'Read images from an archive',
+    load: async () => (await import('./image/load.js')).loadCommand(),
+  },
+  {
+    name: 'import',
+    description: 'Make an image of a root file system',
+    load: async () => (await import('./image/import.js')).importCommand(),
+  },
+  {
     name: 'image',
     description: 'Work with images: list, verify, prune …',
     load: async (words) => (await import('./image.js')).imageCommand(words),

@@ -171,7 +171,8 @@ export function dockerArchive(images: readonly Named[]): Buffer {
     const layers = image.layers.map(({ diffId }) => `${splitDigest(diffId).hex}/layer.tar`);
     entries.push({ path: config, content: image.blobs.get(image.id) as Buffer });
     for (const [i, path] of layers.entries())
-      entries.push({ path: path.replace(/layer\.tar$/, '') }, { path, content: image.layers[i]?.tar as Buffer });
+      if (!entries.some((entry) => entry.path === path))
+        entries.push({ path: path.replace(/layer\.tar$/, '') }, { path, content: image.layers[i]?.tar as Buffer });
     return { Config: config, RepoTags: name === undefined ? null : [name], Layers: layers };
   });
   return tarOf([...entries, { path: 'manifest.json', content: JSON.stringify(manifest) }]);

@@ -11,8 +11,12 @@ const LAST_WORDS = 4096;
 export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
+  /** Aborted, it is killed. */
+  readonly signal?: AbortSignal;
   /** What an error calls it; the program's name unless told. */
   readonly name?: string;
+  /** What is being made, for the error of a full disk; the machine's image unless told. */
+  readonly making?: string;
   /** Called with each line of stderr. */
   readonly onLine?: (line: string) => void;
 }
@@ -32,7 +36,13 @@ export function runShell(script: string, args: readonly string[], more: RunOptio
 /** Runs a program to its end; stdout as text. Throws `not-found` when it is not installed, `no-space` on a full disk. */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: options.env, cwd: options.cwd });
+    const child = spawn(program, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: options.env,
+      cwd: options.cwd,
+      signal: options.signal,
+      killSignal: 'SIGKILL',
+    });
     let output = '';
     let errors = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -44,21 +54,28 @@ export function run(program: string, args: readonly string[], options: RunOption
     });
     child.on('error', (cause: NodeJS.ErrnoException) =>
       reject(
-        cause.code === 'ENOENT'
-          ? new TareError('not-found', `${program} is not installed`, { cause, path: program })
-          : new TareError('machine', `${program} could not be started: ${cause.message}`, { cause }),
+        options.signal?.aborted
+          ? options.signal.reason
+          : cause.code === 'ENOENT'
+            ? new TareError('not-found', `${program} is not installed`, { cause, path: program })
+            : new TareError('machine', `${program} could not be started: ${cause.message}`, { cause }),
       ),
     );
     child.on('close', (status, signal) => {
       if (status === 0) resolve(output);
-      else reject(failure(options.name ?? program, status ?? signal, errors));
+      else reject(failure(options.name ?? program, status ?? signal, errors, options.making));
     });
   });
 }
 
-function failure(program: string, status: number | string | null, errors: string): TareError {
+function failure(
+  program: string,
+  status: number | string | null,
+  errors: string,
+  making = 'the machine’s image',
+): TareError {
   if (/no space left on device/i.test(errors))
-    return new TareError('no-space', 'the disk became full while the machine’s image was built');
+    return new TareError('no-space', `the disk became full while ${making} was built`);
   const missing = /(?:^|: )([\w-]+): command not found/m.exec(errors);
   if (missing) return new TareError('not-found', `${missing[1]} is not installed`);
   const said = errors

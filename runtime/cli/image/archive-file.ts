@@ -1,0 +1,91 @@
+/**
+ * Archives through standard input and output, or as files. A file gets its name when it is whole: until then it has another, under which it goes
+ * when the work fails. Neither is for a terminal.
+ */
+import { randomBytes } from 'node:crypto';
+import { createReadStream, statSync, write } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isatty } from 'node:tty';
+import { promisify } from 'node:util';
+import type { Sink } from '../../image/archive/index.js';
+import { TareError } from '../../kernel/error.js';
+
+const CHUNK = 1 << 20;
+
+/** Of a file, or of standard input (`-`). @throws TareError `usage`, `not-found` */
+export function readArchive(path: string, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+  if (path !== '-') {
+    const facts = statSync(path, { throwIfNoEntry: false });
+    if (!facts) throw new TareError('not-found', `there is no ${path}`, { path });
+    return createReadStream(path, { highWaterMark: CHUNK, signal });
+  }
+  if (isatty(0))
+    throw new TareError(
+      'usage',
+      'an archive does not come from a terminal: give --input FILE, or redirect standard input',
+    );
+  return createReadStream('', { fd: 0, autoClose: false, highWaterMark: CHUNK, signal });
+}
+
+/** Writes to a file, or to standard output when there is none. @throws TareError `usage`, `no-space`, `permission` */
+export async function writeArchive(path: string | undefined, work: (sink: Sink) => Promise<void>): Promise<void> {
+  if (path === undefined || path === '-') {
+    if (isatty(1))
+      throw new TareError('usage', 'an archive is not for a terminal: give --output FILE, or redirect standard output');
+    return work((chunk) => writeAll(1, chunk, 'standard output'));
+  }
+  // A device or a pipe is written to as it is.
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() === false) return intoFile(path, 'w', path, work);
+  const temporary = join(dirname(resolve(path)), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
+  try {
+    await intoFile(temporary, 'wx', path, work);
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+async function intoFile(path: string, flags: string, name: string, work: (sink: Sink) => Promise<void>): Promise<void> {
+  const file = await open(path, flags, 0o666).catch((error: unknown) => {
+    throw explain(error, name);
+  });
+  try {
+    await work((chunk) => writeAll(file.fd, chunk, name));
+  } finally {
+    await file.close();
+  }
+}
+
+const writeSome = promisify(write) as unknown as (
+  fd: number,
+  data: Uint8Array,
+) => Promise<{ readonly bytesWritten: number }>;
+
+async function writeAll(fd: number, chunk: Uint8Array, name: string): Promise<void> {
+  for (let rest = chunk; rest.length > 0; ) {
+    try {
+      const { bytesWritten } = await writeSome(fd, rest);
+      rest = rest.subarray(bytesWritten);
+    } catch (error) {
+      // Somebody else with whom we share it has made it non-blocking.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw explain(error, name);
+      await sleep(2);
+    }
+  }
+}
+
+function explain(error: unknown, name: string): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new TareError('no-space', `${name} cannot be written: the disk is full`, { cause: error });
+  if (code === 'EPIPE')
+    return new TareError('system-call', `${name} cannot be written: nobody reads it any more`, { cause: error });
+  if (code === 'ENOENT')
+    return new TareError('not-found', `${name} cannot be made: its folder does not exist`, { cause: error });
+  return new TareError(code === 'EACCES' || code === 'EPERM' ? 'permission' : 'system-call', `${name}: ${message}`, {
+    cause: error,
+  });
+}
