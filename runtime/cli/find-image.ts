@@ -2,8 +2,9 @@
 
 import { loadImage } from '../image/image.js';
 import { parsePlatform } from '../image/platform.js';
+import { parseReference } from '../image/reference.js';
 import type { ImageStore } from '../image/store/index.js';
-import type { Image, Lease, OnProgress } from '../image/types.js';
+import type { Image, Lease, OnProgress, Platform } from '../image/types.js';
 import { TareError } from '../kernel/error.js';
 
 export interface FindOptions {
@@ -11,6 +12,7 @@ export interface FindOptions {
   readonly platform?: string;
   readonly lease: Lease;
   readonly onProgress?: OnProgress;
+  readonly signal?: AbortSignal;
 }
 
 const WAYS = ['always', 'missing', 'never'] as const;
@@ -21,7 +23,32 @@ export async function findOrPull(store: ImageStore, name: string, options: FindO
   const way = WAYS.find((one) => one === pull);
   if (way === undefined) throw new TareError('usage', `--pull ${pull}: must be one of ${WAYS.join(', ')}`);
   const platform = options.platform === undefined ? undefined : parsePlatform(options.platform);
-  return keep(loadImage(store, name, platform), options.lease);
+  const there = way === 'always' ? undefined : findHere(store, name, platform, options.lease, way);
+  if (there) return there;
+  // Loaded only when it is needed.
+  const { pull: pullNow, pullIfMissing } = await import('../image/registry/index.js');
+  const { lease, onProgress, signal } = options;
+  const pulling = { lease, onProgress, signal, ...(platform && { platform }) };
+  const reference = parseReference(name);
+  if (way === 'missing') return pullIfMissing(store, reference, pulling);
+  await pullNow(store, reference, pulling);
+  return keep(loadImage(store, reference, platform), lease);
+}
+
+/** With all that it takes to run it, as far as it is not unpacked; undefined where it may still be pulled. */
+function findHere(
+  store: ImageStore,
+  name: string,
+  platform: Platform | undefined,
+  lease: Lease,
+  way: string,
+): Image | undefined {
+  try {
+    return keep(loadImage(store, name, platform), lease);
+  } catch (error) {
+    if (way !== 'never' && error instanceof TareError && error.code === 'not-found') return undefined;
+    throw error;
+  }
 }
 
 /** From here on until it is unpacked nobody takes it away. */
