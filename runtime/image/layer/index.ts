@@ -8,4 +8,5 @@ export { type SettleOptions, settleLayer } from './settle.js';
 export { showName } from './tar/bytes.js';
 export { tarEntries } from './tar/reader.js';
 export { BLOCK, type Extent, type TarEntry, type TarHeader, type TarType, type Xattr } from './tar/types.js';
+export { type NewEntry, type TarContent, type TarSink, TarWriter } from './tar/writer.js';
 export { isOpaque, isOverlayXattr, isWhiteout, makeOpaque, makeWhiteout, type OverlayFlavour } from './whiteout.js';

@@ -1,13 +1,10 @@
 /** What the tests of layers share: archives made by hand, applied into folders of their own, and what is in these then. */
-import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { closeSync, lstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readlinkSync, realpathSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type AppliedLayer, type ApplyOptions, applyLayer } from '../../../runtime/image/layer/index.js';
-import { native } from '../../../runtime/kernel/addon.js';
-import { O_DIRECTORY, O_PATH, O_RDONLY } from '../../../runtime/kernel/constants/open.js';
+import { O_DIRECTORY, O_PATH } from '../../../runtime/kernel/constants/open.js';
 import { TareError } from '../../../runtime/kernel/error.js';
 
 /** A header of ustar as it must be, but for what the test wants otherwise. */
@@ -72,7 +69,11 @@ function header(made: Made, size: number): Buffer {
   octal(made.minor ?? 0, 337, 8);
   for (const [at, bytes] of Object.entries(made.raw ?? {})) Buffer.from(bytes).copy(block, Number(at));
   block.fill(' ', 148, 156);
-  octal(block.reduce((sum, byte) => sum + byte, 0), 148, 7);
+  octal(
+    block.reduce((sum, byte) => sum + byte, 0),
+    148,
+    7,
+  );
   return block;
 }
 
@@ -117,52 +118,4 @@ export async function failureOf(promise: Promise<unknown>): Promise<TareError> {
     expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(before);
   }
   throw new Error('nothing was refused');
-}
-
-/** All that a tree is, a line a file: type, mode, owner, links, size, times, attributes, content. Equal trees give equal lines. */
-export function treeOf(root: string, { times = true } = {}): string[] {
-  const inodes = new Map<bigint, string>();
-  const lines: string[] = [];
-  const visit = (path: string, name: string) => {
-    const status = lstatSync(path, { bigint: true });
-    const first = status.isDirectory() ? undefined : inodes.get(status.ino);
-    inodes.set(status.ino, name);
-    lines.push(
-      [
-        name,
-        status.mode.toString(8),
-        `${status.uid}:${status.gid}`,
-        ...(status.isDirectory() ? [] : [`${status.nlink} links`]),
-        ...(first === undefined ? [] : [`= ${first}`]),
-        ...(times ? [status.mtimeNs] : []),
-        ...(status.isSymbolicLink() ? [`-> ${readlinkSync(path)}`] : []),
-        ...(status.isFile() ? [`${status.size} bytes`, contentOf(path)] : []),
-        ...(status.isCharacterDevice() || status.isBlockDevice() ? [`device ${status.rdev}`] : []),
-        ...xattrsOf(path),
-      ].join(' '),
-    );
-    if (status.isDirectory())
-      for (const child of readdirSync(path, 'latin1').sort())
-        visit(join(path, Buffer.from(child, 'latin1').toString()), `${name}/${child}`);
-  };
-  visit(root, '.');
-  return lines;
-}
-
-function contentOf(path: string): string {
-  return createHash('sha256').update(execFileSync('cat', [path], { maxBuffer: 1 << 30 })).digest('hex').slice(0, 12);
-}
-
-function xattrsOf(path: string): string[] {
-  const parent = openSync(join(path, '..'), O_RDONLY);
-  const fd = native.openat2(parent, path, O_PATH | 0o400000, 0, 0);
-  try {
-    return native
-      .listxattr(fd)
-      .map((name) => `${name}=${native.getxattr(fd, name)?.toString('hex')}`)
-      .sort();
-  } finally {
-    closeSync(fd);
-    closeSync(parent);
-  }
 }
