@@ -1,11 +1,13 @@
 /** What the tests of layers share: archives made by hand, applied into folders of their own, and what is in these then. */
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, realpathSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type AppliedLayer, type ApplyOptions, applyLayer } from '../../../runtime/image/layer/index.js';
+import { native } from '../../../runtime/kernel/addon.js';
 import { O_DIRECTORY, O_PATH } from '../../../runtime/kernel/constants/open.js';
 import { TareError } from '../../../runtime/kernel/error.js';
+import { OwnedFd } from '../../../runtime/kernel/fd.js';
 
 /** A header of ustar as it must be, but for what the test wants otherwise. */
 export interface Made {
@@ -93,13 +95,13 @@ export async function inFolder<T>(act: (root: string, folder: string) => T | Pro
   }
 }
 
+export function folderFd(path: string): OwnedFd {
+  return new OwnedFd(native.open(path, O_PATH | O_DIRECTORY));
+}
+
 export async function apply(layer: Uint8Array, root: string, options: ApplyOptions = {}): Promise<AppliedLayer> {
-  const target = openSync(root, O_PATH | O_DIRECTORY);
-  try {
-    return await applyLayer(pieces(layer), 'none', target, options);
-  } finally {
-    closeSync(target);
-  }
+  using target = folderFd(root);
+  return await applyLayer(pieces(layer), 'none', target.fd, options);
 }
 
 /** The TareError by which it is refused. */
