@@ -62,6 +62,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./gc.js')).gcCommand(),
   },
   {
+    name: 'pull',
+    description: 'Get an image from a registry',
+    load: async () => (await import('./image/pull.js')).pullCommand(),
+  },
+  {
     name: 'images',
     description: 'List images',
     load: async () => (await import('./image/images.js')).imagesCommand(),

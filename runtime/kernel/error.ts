@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'command-not-found' // exit code 127
   | 'command-not-executable' // exit code 126
   | 'protocol' // the other side (stage, agent, QEMU, registry) said what it must not
+  | 'network' // another machine cannot be reached, is not trusted, or cannot answer now
   | 'timeout'
   | 'machine' // a virtual machine did not start, or died
   | 'busy' // a limit is reached: number of machines, memory

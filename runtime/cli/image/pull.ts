@@ -1,0 +1,82 @@
+/** `tare pull`: an image from its registry, downloaded and unpacked. Its digest is printed, so that a script can go on with it. */
+import { Command } from 'commander';
+import { loadImage } from '../../image/image.js';
+import { parsePlatform } from '../../image/platform.js';
+import { familiarName, parseReference } from '../../image/reference.js';
+import { pull } from '../../image/registry/index.js';
+import { openSnapshots } from '../../image/snapshot/index.js';
+import { ImageStore } from '../../image/store/index.js';
+import { TareError } from '../../kernel/error.js';
+import { print, printable } from '../print.js';
+import { makeTransferProgress } from '../progress.js';
+import { addRegistryOptions, type RegistryFlags, registryOptions, untilSignalled } from './registry-options.js';
+
+interface PullFlags extends RegistryFlags {
+  readonly platform?: string;
+  readonly allPlatforms?: boolean;
+  readonly foreignLayers?: boolean;
+  readonly unpack: boolean;
+  readonly mirror?: string[];
+  readonly quiet?: boolean;
+}
+
+export function pullCommand(): Command {
+  return addRegistryOptions(new Command('pull'))
+    .argument('<name>', 'as debian:12, localhost:5000/a/b:tag or name@sha256:...')
+    .option('--platform <os/arch>', 'another one than this machine’s, as linux/arm64')
+    .option('--all-platforms', 'every platform of an index; none is unpacked')
+    .option('--foreign-layers', 'also layers that the image says to fetch from elsewhere')
+    .option('--mirror <url>', 'ask there first; can be given again', (url: string, all: string[] = []) => [...all, url])
+    .option('--no-unpack', 'only download')
+    .option('-q, --quiet', 'print nothing but the digest')
+    .addHelpText(
+      'after',
+      `
+An interrupted download goes on where it broke off when it is asked for again.
+Credentials are those of "tare login", and of docker and podman.
+Mirrors can also be named in ~/.config/tare/registries.json or /etc/tare/registries.json:
+  {"mirrors": {"docker.io": ["https://mirror.example"]}}
+
+Examples:
+  tare pull debian:12
+  tare pull --platform linux/arm64 alpine
+  tare pull localhost:5000/team/app:1.0        plain HTTP is spoken on the loopback only
+  tare pull --cert-dir ./certs registry.example/app`,
+    )
+    .action(async (name: string, flags: PullFlags) => {
+      if (flags.platform !== undefined && flags.allPlatforms)
+        throw new TareError('usage', '--platform and --all-platforms cannot be used together');
+      const reference = parseReference(name);
+      const platform = flags.platform === undefined ? undefined : parsePlatform(flags.platform);
+      using store = await ImageStore.open();
+      using lease = store.lease();
+      const progress = makeTransferProgress();
+      const onProgress = flags.quiet ? () => undefined : progress.report;
+      const pulled = await untilSignalled(async (signal) => {
+        try {
+          const { allPlatforms = false, foreignLayers = false, mirror: mirrors } = flags;
+          const done = await pull(store, reference, {
+            ...registryOptions(flags),
+            ...(mirrors && { mirrors }),
+            platform,
+            allPlatforms,
+            foreignLayers,
+            lease,
+            onProgress,
+            signal,
+          });
+          if (flags.unpack && !allPlatforms) {
+            const image = loadImage(store, reference, platform);
+            await openSnapshots(store).unpack(image, lease, { onProgress, signal });
+          }
+          return done;
+        } finally {
+          progress.close();
+        }
+      });
+      const { target, isUnchanged } = pulled;
+      if (flags.quiet) return print(`${target.digest}\n`);
+      const what = isUnchanged ? 'is up to date' : 'has been pulled';
+      return print(`${printable(familiarName(reference))} ${what}\n${target.digest}\n`);
+    });
+}

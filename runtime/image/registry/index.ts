@@ -1,0 +1,8 @@
+/**
+ * The face of registry/: a client of the OCI distribution protocol 1.1.
+ * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
+ */
+export type { Credentials } from './credentials.js';
+export type { Limits } from './limits.js';
+export type { RegistryOptions } from './options.js';
+export { type Pulled, type PullOptions, pull, pullIfMissing } from './pull.js';
