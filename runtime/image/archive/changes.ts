@@ -2,24 +2,27 @@
 import { TareError } from '../../kernel/error.js';
 import type { ExecutionConfig } from '../../oci/image/index.js';
 import { configure, type StageState } from '../build/configure.js';
-import { parseTrigger } from '../build/parse/index.js';
+import { parseDockerfile } from '../build/parse/index.js';
 
-/** @throws TareError `config` with the place */
+/** @throws TareError `config` with the place, `usage` for what changes files */
 export function changedConfig(
   lines: readonly string[],
   onWarning: (text: string) => void = () => undefined,
 ): { readonly config: ExecutionConfig; readonly author?: string } {
   let state: StageState = { config: {}, args: new Map(), hasCmd: false };
-  for (const line of lines) {
-    const { instruction, dockerfile } = parseTrigger(line, '--change');
+  if (lines.length === 0) return { config: {} };
+  const { stages, source, directives } = parseDockerfile(`FROM scratch\n${lines.join('\n')}\n`, '--change');
+  if (stages.length !== 1)
+    throw new TareError('usage', '--change FROM: the image is made of the archive, of nothing else');
+  for (const instruction of stages[0]?.instructions ?? []) {
     if (instruction.kind === 'run' || instruction.kind === 'copy' || instruction.kind === 'add')
       throw new TareError(
         'usage',
-        `--change ${JSON.stringify(line)}: ${instruction.kind.toUpperCase()} changes files; build on the image for that`,
+        `--change ${instruction.kind.toUpperCase()}: that changes files; build on the image for it`,
       );
     state = configure(state, instruction, {
-      source: dockerfile.source,
-      escapeSign: dockerfile.directives.escape,
+      source,
+      escapeSign: directives.escape,
       given: new Map(),
       globals: new Map(),
       onWarning,

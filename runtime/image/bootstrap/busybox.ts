@@ -36,7 +36,7 @@ export async function makeBusybox(
   const { content, applets, mtime } = await readProgram(program);
   const epoch = env.SOURCE_DATE_EPOCH;
   const time = epoch === undefined ? mtime : Number(epoch);
-  return importRootfs(store, entries(content, applets, time), {
+  const made = await importRootfs(store, entries(content, applets, time), {
     names,
     created: new Date(time * 1000).toISOString(),
     createdBy: 'tare image bootstrap busybox',
@@ -44,6 +44,8 @@ export async function makeBusybox(
     config: { Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'], Cmd: ['sh'] },
     ...(signal && { signal }),
   });
+  onProgress?.({ id: 'busybox', action: 'done' });
+  return made;
 }
 
 async function readProgram(program: string) {

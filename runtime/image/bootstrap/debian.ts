@@ -85,7 +85,7 @@ export async function makeDebian(
   );
   const created = new Date(env.SOURCE_DATE_EPOCH === undefined ? Date.now() : Number(env.SOURCE_DATE_EPOCH) * 1000);
   report('unpacking', 'packing the layer');
-  return importRootfs(store, createReadStream(archive, { highWaterMark: 1 << 20 }), {
+  const made = await importRootfs(store, createReadStream(archive, { highWaterMark: 1 << 20 }), {
     names,
     created: created.toISOString(),
     createdBy: `tare image bootstrap debian --suite ${suite}`,
@@ -93,6 +93,8 @@ export async function makeDebian(
     config: { Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'], Cmd: ['bash'] },
     ...(signal && { signal }),
   });
+  onProgress?.({ id: 'debian', action: 'done' });
+  return made;
 }
 
 const EXCLUDED = [
