@@ -21,7 +21,8 @@ export function copiedAttributes(fd: number): Attribute[] {
     });
 }
 
-function isCopied(name: string): boolean {
+/** Whether it is one of those, by its name. */
+export function isCopied(name: string): boolean {
   return name === 'security.capability' || (name.startsWith('user.') && !name.startsWith('user.overlay.'));
 }
 

@@ -16,11 +16,22 @@ export interface Resolved extends Disposable {
   readonly fd: number;
 }
 
+export interface ResolveOptions {
+  /** Also the last link, if it is one; so unless told. */
+  readonly follow?: boolean;
+  /** Makes what is missing, where it can; then it is looked for once more. */
+  readonly onMissing?: (folder: number, name: string) => void;
+}
+
 /**
- * Undefined when there is nothing. @param follow also the last link, if it is one
+ * Undefined when there is nothing.
  * @throws TareError `config` when links lead in a circle
  */
-export function resolveIn(root: number, path: string, { follow = true } = {}): Resolved | undefined {
+export function resolveIn(
+  root: number,
+  path: string,
+  { follow = true, onMissing }: ResolveOptions = {},
+): Resolved | undefined {
   const held: { name: string; fd: OwnedFd }[] = [];
   const close = (from: number) => {
     for (const { fd } of held.splice(from)) fd.close();
@@ -35,7 +46,7 @@ export function resolveIn(root: number, path: string, { follow = true } = {}): R
       }
       const parent = held.at(-1)?.fd.fd ?? root;
       if (!isDirectory(statusOf(parent))) return finish(undefined);
-      const fd = openName(parent, name);
+      const fd = openName(parent, name) ?? made(parent, name);
       if (!fd) return finish(undefined);
       if (!isSymlink(statusOf(fd.fd)) || (todo.length === 0 && !follow)) {
         held.push({ name, fd });
@@ -53,6 +64,11 @@ export function resolveIn(root: number, path: string, { follow = true } = {}): R
   } catch (error) {
     close(0);
     throw error;
+  }
+
+  function made(parent: number, name: string): OwnedFd | undefined {
+    onMissing?.(parent, name);
+    return onMissing && openName(parent, name);
   }
 
   function finish(found: { path: string[]; fd: number } | undefined): Resolved | undefined {

@@ -17,6 +17,8 @@ export interface Selected {
   readonly path: string;
   /** As it was found, links not followed: what it is called, and with `--parents` where it lies. */
   readonly written: string;
+  /** What `--parents` keeps of that: all, or what is behind the first `/./` of the source. */
+  readonly kept: string;
   readonly status: FileStatus;
 }
 
@@ -28,7 +30,9 @@ export function select(tree: SourceTree, source: string): Selected[] {
   const parts = cleanPath(source);
   const first = parts.findIndex(isPattern);
   const plain = first < 0 ? parts : parts.slice(0, first);
-  if (first < 0) return take(tree, plain.join('/'));
+  const pivot = source.indexOf('/./');
+  const dropped = pivot < 0 ? 0 : cleanPath(source.slice(0, pivot)).length;
+  if (first < 0) return take(tree, plain.join('/'), dropped);
   using start = resolveIn(tree.root, bytesOf(plain.join('/')));
   if (!start || !isDirectory(statusOf(start.fd))) return [];
   const rest = parts.slice(first).filter((part, index, all) => part !== '**' || all[index - 1] !== '**');
@@ -40,7 +44,7 @@ export function select(tree: SourceTree, source: string): Selected[] {
   const real = start.path.join('/');
   return found
     .sort((a, b) => (a < b ? -1 : 1))
-    .flatMap((path) => take(tree, shown(path), rewritten(path, real, bytesOf(written))));
+    .flatMap((path) => take(tree, shown(path), dropped, rewritten(path, real, bytesOf(written))));
 }
 
 /** Without `.`, `..` and slashes too many; `..` stops at the root. */
@@ -89,13 +93,13 @@ function rewritten(path: string, real: string, written: string): string {
 }
 
 /** One path, its links followed. */
-function take(tree: SourceTree, path: string, written = bytesOf(path)): Selected[] {
+function take(tree: SourceTree, path: string, dropped: number, written = bytesOf(path)): Selected[] {
   using found = resolveIn(tree.root, bytesOf(path));
   if (!found) return [];
   const real = found.path.join('/');
   const status = statusOf(found.fd);
   if (real !== '' && tree.ignore && isHidden(tree.ignore, tree, real, status)) return [];
-  return [{ tree, path: real, written, status }];
+  return [{ tree, path: real, written, kept: written.split('/').slice(dropped).join('/'), status }];
 }
 
 /** An ignored folder is seen when something in it is. */

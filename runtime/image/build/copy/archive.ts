@@ -1,0 +1,216 @@
+/**
+ * ADD of an archive: tar, plain or packed with gzip or zstd, unpacked into a folder of the image over what is there. Names are looked up in the
+ * image's root, so a hostile archive reaches nothing else. What xz and bzip2 have packed is refused: nothing here can read it.
+ */
+import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
+import { native } from '../../../kernel/addon.js';
+import { AT_SYMLINK_NOFOLLOW } from '../../../kernel/constants/open.js';
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG } from '../../../kernel/constants/stat.js';
+import { TareError } from '../../../kernel/error.js';
+import { OPEN_UNTRUSTED } from '../../../kernel/read-regular.js';
+import type { Compression } from '../../../oci/image/index.js';
+import { decompressed, showName, type TarEntry, tarEntries } from '../../layer/index.js';
+import { isCopied } from '../context/attributes.js';
+import { resolveIn } from '../context/resolve.js';
+import { asName, isDirectory, shown, statusOf } from '../context/tree.js';
+import { type Facts, putFile, putFolder, putLink, setTime } from './entry.js';
+import type { ModeChange } from './mode.js';
+import type { Owner } from './owner.js';
+import { makeFolders, ROOT, type TargetFolder } from './target.js';
+
+export interface UnpackOptions {
+  readonly root: number;
+  readonly folder: TargetFolder;
+  readonly owner?: Owner;
+  readonly mode?: ModeChange;
+  readonly signal?: AbortSignal;
+}
+
+const MAX_ENTRIES = 2_000_000;
+const MAX_BYTES = 128 * 2 ** 30;
+
+/**
+ * How a file is packed, when there is a tar archive in it; undefined for any other file.
+ * @throws TareError `unsupported` for an archive that cannot be read here
+ */
+export async function sniffArchive(fd: number, name: string): Promise<Compression | undefined> {
+  if (!isPlainFile(fd)) return undefined;
+  const start = readStart(fd);
+  const foreign = start.subarray(0, 3).equals(BZIP2) ? 'bzip2' : start.subarray(0, 6).equals(XZ) ? 'xz' : undefined;
+  if (foreign && /\.(?:tar\.(?:xz|bz2?)|t(?:xz|bz2?))$/i.test(name))
+    throw new TareError(
+      'unsupported',
+      `${JSON.stringify(name)} is packed with ${foreign}: ADD unpacks tar, gzip and zstd; unpack it before, or ADD --unpack=false`,
+    );
+  if (start.subarray(0, 2).equals(GZIP)) return (await holdsTar(fd, 'gzip')) ? 'gzip' : undefined;
+  if (start.subarray(0, 4).equals(ZSTD)) return (await holdsTar(fd, 'zstd')) ? 'zstd' : undefined;
+  return isTarHeader(start) ? 'none' : undefined;
+}
+
+/** Unpacks all of it. @throws TareError `protocol` when it is damaged, or names what lies outside */
+export async function unpackArchive(fd: number, compression: Compression, options: UnpackOptions): Promise<void> {
+  const unpacking = new Unpacking(options);
+  for await (const entry of tarEntries(contentOf(fd, compression))) {
+    options.signal?.throwIfAborted();
+    await unpacking.add(entry);
+  }
+  unpacking.setTimes();
+}
+
+const GZIP = Buffer.from([0x1f, 0x8b]);
+const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+const BZIP2 = Buffer.from('BZh');
+const XZ = Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]);
+
+function isPlainFile(fd: number): boolean {
+  return (statusOf(fd).mode & 0o170000) === S_IFREG;
+}
+
+function readStart(fd: number): Buffer {
+  const file = openSync(`/proc/self/fd/${fd}`, OPEN_UNTRUSTED);
+  try {
+    const start = Buffer.alloc(512);
+    return start.subarray(0, readSync(file, start));
+  } finally {
+    closeSync(file);
+  }
+}
+
+function contentOf(fd: number, compression: Compression): AsyncGenerator<Uint8Array, void, void> {
+  return decompressed(createReadStream(`/proc/self/fd/${fd}`, { highWaterMark: 1 << 18 }), compression);
+}
+
+async function holdsTar(fd: number, compression: Compression): Promise<boolean> {
+  let start = Buffer.alloc(0);
+  try {
+    for await (const chunk of contentOf(fd, compression)) {
+      start = Buffer.concat([start, chunk.subarray(0, 512)]);
+      if (start.length >= 512) break;
+    }
+  } catch (error) {
+    // Damaged, or no such stream after all: a file like any other.
+    if (error instanceof TareError && error.code === 'protocol') return false;
+    throw error;
+  }
+  return isTarHeader(start.subarray(0, 512));
+}
+
+/** Its checksum is right: the sum of all bytes, its own taken for blanks. tar(5) */
+function isTarHeader(block: Buffer): boolean {
+  if (block.length < 512) return false;
+  const said = /^[ 0]*([0-7]{1,6})/.exec(block.toString('latin1', 148, 156))?.[1];
+  let sum = 8 * 0x20;
+  for (const [at, byte] of block.entries()) if (at < 148 || at >= 156) sum += byte;
+  return said !== undefined && Number.parseInt(said, 8) === sum;
+}
+
+class Unpacking {
+  readonly #options: UnpackOptions;
+  /** Times of folders, to be set when nothing is written to them any more. */
+  readonly #times = new Map<string, bigint>();
+  #entries = 0;
+  #bytes = 0;
+
+  constructor(options: UnpackOptions) {
+    this.#options = options;
+  }
+
+  async add(entry: TarEntry): Promise<void> {
+    this.#entries += 1;
+    if (this.#entries > MAX_ENTRIES) throw new TareError('protocol', `the archive has more than ${MAX_ENTRIES} files`);
+    const parts = partsOf(entry.name);
+    const name = parts.pop();
+    if (name === undefined) return;
+    using parent = this.#parent(parts);
+    const facts = this.#facts(entry);
+    if (entry.type === 'directory') return this.#folder(parent, name, facts);
+    if (entry.type === 'link') return this.#link(parent, name, entry.linkName);
+    await putFile(parent.fd, name, facts, (fd) => this.#write(fd, entry));
+  }
+
+  setTimes(): void {
+    for (const [path, mtimeNs] of this.#times) {
+      using folder = resolveIn(this.#options.root, path, { follow: false });
+      if (folder && isDirectory(statusOf(folder.fd))) setTime(folder.fd, mtimeNs);
+    }
+  }
+
+  #parent(parts: readonly string[]): TargetFolder {
+    const { root, folder, owner } = this.#options;
+    return makeFolders(root, shown([folder.path, ...parts].join('/')), owner ?? ROOT);
+  }
+
+  /** A link of the image in the place of a folder goes, as tar(1) and Docker have it. */
+  #folder(parent: TargetFolder, name: string, facts: Facts): void {
+    const there = native.fstatat(parent.fd, asName(name), AT_SYMLINK_NOFOLLOW);
+    if (there && !isDirectory(there)) native.unlinkat(parent.fd, asName(name), 0);
+    using made = putFolder(parent.fd, name, facts);
+    const path = parent.path === '' ? name : `${parent.path}/${name}`;
+    if (facts.mtimeNs !== undefined && made.isOpen) this.#times.set(path, facts.mtimeNs);
+  }
+
+  #link(parent: TargetFolder, name: string, target: Buffer): void {
+    const parts = partsOf(target);
+    const targetName = parts.pop();
+    using folder = this.#parent(parts);
+    if (targetName === undefined || !native.fstatat(folder.fd, asName(targetName), AT_SYMLINK_NOFOLLOW))
+      throw new TareError('protocol', `the archive links to ${showName(target)}, which is not there`);
+    putLink(parent.fd, name, { folder: folder.fd, name: targetName });
+  }
+
+  async #write(fd: number, entry: TarEntry): Promise<void> {
+    const extents = entry.sparse ?? [{ offset: 0, size: entry.size }];
+    let [index, within] = [0, 0];
+    for await (let chunk of entry.chunks()) {
+      this.#options.signal?.throwIfAborted();
+      this.#bytes += chunk.length;
+      if (this.#bytes > MAX_BYTES) throw new TareError('protocol', `the archive has more than ${MAX_BYTES} bytes`);
+      for (; chunk.length > 0; ) {
+        const extent = extents[index];
+        if (!extent) throw new TareError('protocol', 'the archive has more data of a sparse file than its map says');
+        const part = chunk.subarray(0, extent.size - within);
+        if (part.length > 0) native.write(fd, part, extent.offset + within);
+        within += part.length;
+        chunk = chunk.subarray(part.length);
+        if (within === extent.size) [index, within] = [index + 1, 0];
+      }
+    }
+    native.ftruncate(fd, entry.size);
+  }
+
+  #facts(entry: TarEntry): Facts {
+    const { owner, mode } = this.#options;
+    const type = TYPES[entry.type];
+    const isLink = entry.type === 'symlink';
+    return {
+      mode: type | (mode && !isLink ? mode(entry.mode, entry.type === 'directory') : entry.mode),
+      owner: owner ?? { uid: entry.uid, gid: entry.gid },
+      mtimeNs: entry.mtimeNs,
+      attributes: entry.xattrs.filter(({ name }) => isCopied(name.toString('latin1'))),
+      ...(isLink && { target: entry.linkName }),
+      major: entry.major,
+      minor: entry.minor,
+    };
+  }
+}
+
+const TYPES: Readonly<Record<TarEntry['type'], number>> = {
+  file: S_IFREG,
+  link: S_IFREG,
+  symlink: S_IFLNK,
+  character: S_IFCHR,
+  block: S_IFBLK,
+  directory: S_IFDIR,
+  fifo: S_IFIFO,
+};
+
+/** @throws TareError `protocol` for a name that climbs */
+function partsOf(name: Buffer): string[] {
+  const parts = name
+    .toString('latin1')
+    .split('/')
+    .filter((part) => part !== '' && part !== '.');
+  if (parts.includes('..'))
+    throw new TareError('protocol', `the archive names ${showName(name)}, which lies outside of it`);
+  return parts;
+}

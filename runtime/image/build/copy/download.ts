@@ -1,0 +1,179 @@
+/**
+ * ADD of an address: http and https, redirects followed, into a file of this machine whose content is known by its digest. What is sent is
+ * bounded in length and in silence, and checked against --checksum. RFC 9110
+ */
+import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { get as httpGet, type IncomingMessage } from 'node:http';
+import { get as httpsGet } from 'node:https';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { TareError } from '../../../kernel/error.js';
+
+export interface Download {
+  /** The last part of the address's path; empty where it has none. */
+  readonly name: string;
+  /** `sha256:…` of what came. */
+  readonly digest: string;
+  readonly size: number;
+  /** Of Last-Modified. */
+  readonly mtimeNs?: bigint;
+}
+
+export interface DownloadOptions {
+  /** `sha256:…`, or 384 or 512. */
+  readonly checksum?: string;
+  /** In bytes; 16 GiB unless told. */
+  readonly maxBytes?: number;
+  /** Without a byte, in milliseconds; a minute unless told. */
+  readonly silenceMs?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (bytes: number, total: number | undefined) => void;
+}
+
+const MAX_REDIRECTS = 10;
+
+/** Whether a source of ADD is to be downloaded. */
+export function isAddress(source: string): boolean {
+  return /^https?:\/\//i.test(source);
+}
+
+/**
+ * Writes it to `path`, which must not exist; what is there after a failure is removed.
+ * @throws TareError `config` for a wrong address, `not-found` (404, 410), `protocol` when it is not what it should be, `timeout`
+ */
+export async function download(address: string, path: string, options: DownloadOptions = {}): Promise<Download> {
+  const expected = parseChecksum(options.checksum);
+  const { response, url } = await request(parseAddress(address), options);
+  try {
+    const sums = new Map(
+      [...new Set(['sha256', expected?.algorithm ?? 'sha256'])].map((name) => [name, createHash(name)]),
+    );
+    const size = await save(response, path, options, (chunk) => {
+      for (const sum of sums.values()) sum.update(chunk);
+    });
+    const digests = new Map([...sums].map(([name, sum]) => [name, sum.digest('hex')]));
+    if (expected && digests.get(expected.algorithm) !== expected.hex)
+      throw new TareError(
+        'protocol',
+        `${address} has the checksum ${expected.algorithm}:${digests.get(expected.algorithm)}, not ${expected.algorithm}:${expected.hex}`,
+      );
+    const modified = Date.parse(response.headers['last-modified'] ?? '');
+    return {
+      name: nameOf(url),
+      digest: `sha256:${digests.get('sha256')}`,
+      size,
+      ...(!Number.isNaN(modified) && { mtimeNs: BigInt(modified) * 1_000_000n }),
+    };
+  } catch (error) {
+    response.destroy();
+    await rm(path, { force: true });
+    throw failure(address, error, options);
+  }
+}
+
+function parseChecksum(text: string | undefined): { algorithm: string; hex: string } | undefined {
+  if (text === undefined) return undefined;
+  const [algorithm = '', hex = ''] = text.split(':');
+  const length = { sha256: 64, sha384: 96, sha512: 128 }[algorithm];
+  if (length === hex.length && /^[0-9a-f]+$/.test(hex)) return { algorithm, hex };
+  throw new TareError('config', `--checksum is sha256: and 64 hexadecimal digits, not ${JSON.stringify(text)}`);
+}
+
+function parseAddress(address: string): URL {
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  if (url && (url.protocol === 'http:' || url.protocol === 'https:')) return url;
+  throw new TareError('config', `${JSON.stringify(address)} is no address of http or https`);
+}
+
+async function request(first: URL, options: DownloadOptions): Promise<{ response: IncomingMessage; url: URL }> {
+  let url = first;
+  for (let count = 0; count <= MAX_REDIRECTS; count += 1) {
+    const response = await once(url, options);
+    const { statusCode = 0, headers } = response;
+    if (statusCode === 200) return { response, url: first };
+    response.destroy();
+    if (![301, 302, 303, 307, 308].includes(statusCode) || headers.location === undefined) {
+      const code = statusCode === 404 || statusCode === 410 ? 'not-found' : 'protocol';
+      throw new TareError(
+        code,
+        `${url.href} answers ${statusCode} ${printable(response.statusMessage ?? '')}`.trimEnd(),
+      );
+    }
+    const next = URL.canParse(headers.location, url.href) ? new URL(headers.location, url) : undefined;
+    if (!next || !/^https?:$/.test(next.protocol) || (url.protocol === 'https:' && next.protocol === 'http:'))
+      throw new TareError(
+        'protocol',
+        `${url.href} leads to ${JSON.stringify(printable(headers.location))}, where it must not`,
+      );
+    url = next;
+  }
+  throw new TareError('protocol', `${first.href} leads on more than ${MAX_REDIRECTS} times`);
+}
+
+function once(url: URL, options: DownloadOptions): Promise<IncomingMessage> {
+  const get = url.protocol === 'https:' ? httpsGet : httpGet;
+  const { signal, silenceMs = 60_000 } = options;
+  return new Promise((resolve, reject) => {
+    let answer: IncomingMessage | undefined;
+    const headers = { 'user-agent': 'tare', 'accept-encoding': 'identity' };
+    const sent = get(url, { headers, ...(signal && { signal }) }, (response) => {
+      answer = response;
+      resolve(response);
+    });
+    sent.setTimeout(silenceMs, () => {
+      (answer ?? sent).destroy(new TareError('timeout', `${url.href} has been silent for ${silenceMs} ms`));
+    });
+    sent.on('error', (error) => reject(failure(url.href, error, options)));
+  });
+}
+
+async function save(
+  response: IncomingMessage,
+  path: string,
+  options: DownloadOptions,
+  take: (chunk: Uint8Array) => void,
+): Promise<number> {
+  const { maxBytes = 16 * 2 ** 30, signal, onProgress } = options;
+  const said = Number(response.headers['content-length'] ?? Number.NaN);
+  const total = Number.isSafeInteger(said) ? said : undefined;
+  let size = 0;
+  const count = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      size += chunk.length;
+      if (size > maxBytes) return done(new TareError('protocol', `it sends more than ${maxBytes} bytes`));
+      take(chunk);
+      onProgress?.(size, total);
+      return done(null, chunk);
+    },
+  });
+  await pipeline(
+    response,
+    count,
+    createWriteStream(path, { flags: 'wx', mode: 0o600 }),
+    ...(signal ? [{ signal }] : []),
+  );
+  return size;
+}
+
+function failure(address: string, error: unknown, { signal }: DownloadOptions): unknown {
+  if (signal?.aborted) return signal.reason;
+  if (error instanceof TareError) return error;
+  return new TareError('protocol', `${address} cannot be downloaded: ${(error as Error).message}`, { cause: error });
+}
+
+function nameOf(url: URL): string {
+  const last = url.pathname.split('/').at(-1) ?? '';
+  let name = last;
+  try {
+    name = decodeURIComponent(last);
+  } catch {
+    // No UTF-8: the name is as it is written in the address.
+  }
+  return name === '.' || name === '..' || name.includes('/') || name.includes('\0') ? '' : name;
+}
+
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 200);
+}
