@@ -30,8 +30,11 @@ export function extentsOf(node: Node): readonly Extent[] | undefined {
     if (extents.length > MAX_EXTENTS) return undefined;
     at = end;
   }
-  const [only] = extents;
-  return extents.length === 1 && only?.offset === 0 && only.size === size ? undefined : extents;
+  const last = extents.at(-1);
+  if (last?.offset === 0 && last.size === size) return undefined;
+  // GNU tar gives a file the size up to which its map goes.
+  if (!last || last.offset + last.size < size) extents.push({ offset: size, size: 0 });
+  return extents;
 }
 
 /** The bytes of these parts, or of the whole file. @throws TareError `state` when it got shorter meanwhile */
