@@ -2,6 +2,7 @@
  * The variables of a build: ARG and ENV, what `--build-arg` says, and what is defined from the beginning: platforms, and the names of proxies. ENV wins
  * over ARG; an ARG is known from its line on, in its stage. https://docs.docker.com/reference/dockerfile/#arg
  */
+import { TareError } from '../../kernel/error.js';
 import type { Platform } from '../../oci/image/index.js';
 import { formatPlatform } from '../platform.js';
 import { expandWord } from './parse/expand.js';
@@ -46,4 +47,24 @@ export function argValue(
   globals: Values,
 ): string | undefined {
   return given.get(name.text) ?? (value ? expand(value) : globals.get(name.text));
+}
+
+/** SOURCE_DATE_EPOCH, in seconds since 1970; undefined when it is not given. @throws TareError `usage` */
+export function epochOf(text: string | undefined): number | undefined {
+  if (text === undefined || text === '') return undefined;
+  const epoch = Number(text);
+  if (/^\d{1,12}$/.test(text)) return epoch;
+  throw new TareError(
+    'usage',
+    `SOURCE_DATE_EPOCH is ${JSON.stringify(text)}: it must be a number of seconds since 1970`,
+  );
+}
+
+/** What was given by `--build-arg`, and no ARG asks for. */
+export function unusedArgs({ globalArgs, stages }: Dockerfile, given: Values): string[] {
+  const declared = [...globalArgs, ...stages.flatMap(({ instructions }) => instructions)].flatMap((instruction) =>
+    instruction.kind === 'arg' ? instruction.args.map(({ name }) => name.text) : [],
+  );
+  const known = new Set([...declared, ...PROXIES, 'SOURCE_DATE_EPOCH']);
+  return [...given.keys()].filter((name) => !known.has(name) && !name.startsWith('BUILDKIT_'));
 }

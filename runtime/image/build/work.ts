@@ -18,11 +18,10 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Container } from '../../container/index.js';
-import { AT_FDCWD } from '../../kernel/constants/open.js';
 import { TareError } from '../../kernel/error.js';
 import { makeFolders } from '../../kernel/files.js';
 import { tryLock } from '../../kernel/lock.js';
-import { removeTree } from '../snapshot/tree.js';
+import { removeTreeAt } from '../../kernel/tree.js';
 
 /** Below the root of the store. */
 const STEPS = 'build-cache/steps';
@@ -99,7 +98,7 @@ async function removeWork(folder: string): Promise<void> {
   const announced = readAnnounced(join(folder, CONTAINER));
   if (announced) await removeContainer(announced);
   // By descriptor: a program has written what is in it, as deep as it liked.
-  removeTree(AT_FDCWD, folder);
+  removeTreeAt(folder);
 }
 
 /** One that was cut off while it was written named a container that had not been made. */

@@ -1,0 +1,238 @@
+/**
+ * `tare build`: an image from a Dockerfile and the folder that it copies from. Progress goes to standard error; with --quiet the image's id to standard
+ * output. A RUN that fails ends it with 1, as with docker; what Tare itself cannot do with 125.
+ */
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Command } from 'commander';
+import { BuildContext } from '../image/build/context/index.js';
+import { type BuildOptions, type BuildResult, build, parseSecret } from '../image/build/index.js';
+import { epochOf } from '../image/build/variables.js';
+import { parsePlatform } from '../image/platform.js';
+import { fullName, parseReference } from '../image/reference.js';
+import { ImageStore } from '../image/store/index.js';
+import { TareError } from '../kernel/error.js';
+import { writeFileAtomic } from '../kernel/files.js';
+import { OPEN_UNTRUSTED, readRegular } from '../kernel/read-regular.js';
+import { makeBuildProgress, type ProgressMode, plainText } from './build-progress.js';
+import { print, printable, printNow } from './print.js';
+import { standardError } from './progress.js';
+import { reportError } from './report-error.js';
+
+interface Options {
+  readonly tag?: readonly string[];
+  readonly file?: string;
+  readonly target?: string;
+  readonly buildArg?: readonly string[];
+  readonly label?: readonly string[];
+  readonly secret?: readonly string[];
+  readonly cache: boolean;
+  readonly pull?: boolean;
+  readonly platform?: string;
+  readonly network?: string;
+  readonly progress: string;
+  readonly quiet?: boolean;
+  readonly iidfile?: string;
+  readonly metadataFile?: string;
+  readonly output?: readonly string[];
+}
+
+export function buildCommand(): Command {
+  return new Command('build')
+    .argument('<context>', 'the folder to copy from; "-": a Dockerfile, or a tar archive, from standard input')
+    .option('-t, --tag <name>', 'a name for the image; may be repeated', collect)
+    .option('-f, --file <path>', 'the Dockerfile; CONTEXT/Dockerfile unless told; "-": standard input')
+    .option('--target <stage>', 'build this stage, and what it needs')
+    .option('--build-arg <NAME=value>', 'a value for an ARG; the name alone passes on the caller’s', collect)
+    .option('--label <name=value>', 'a label of the image', collect)
+    .option('--secret <id=name,src=file>', 'a secret for RUN --mount=type=secret; or id=name,env=VARIABLE', collect)
+    .option('--no-cache', 'do every step, whatever earlier builds have come to')
+    .option('--pull', 'ask the registry for base images that are here too')
+    .option('--platform <os/arch>', 'build for another platform')
+    .option('--network <none|host>', 'the network of RUN; none unless told')
+    .option('--progress <auto|plain|quiet>', 'how progress is shown', 'auto')
+    .option('-q, --quiet', 'print nothing but the image’s id')
+    .option('--iidfile <path>', 'write the image’s id to a file')
+    .option('--metadata-file <path>', 'write the digests of the image to a file, as JSON')
+    .option('-o, --output <type=...,dest=...>', 'write the result elsewhere: local, tar, oci or docker', collect)
+    .addHelpText(
+      'after',
+      `
+A container of RUN has no network unless --network=host (or RUN --network=host) gives it this machine's.
+With SOURCE_DATE_EPOCH, in the environment or as --build-arg, the same input gives the same bytes on any day.
+
+Examples:
+  tare build -t hello .
+  tare build -t app -f docker/Dockerfile --target test --build-arg VERSION=1.2 .
+  tare build --network=host --secret id=token,src=$HOME/.token -t app .
+  echo 'FROM busybox' | tare build -t copy -
+  SOURCE_DATE_EPOCH=0 tare build -t same .
+  tare build -o type=local,dest=./out --target binaries .`,
+    )
+    .action(async (context: string, options: Options) => {
+      const mode = modeOf(options);
+      const interrupted = new AbortController();
+      const stop = () => interrupted.abort(new TareError('state', 'the build was interrupted'));
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+      const progress = makeBuildProgress(mode, standardError);
+      try {
+        using store = await ImageStore.open();
+        const result = await run(store, context, options, progress.report, interrupted.signal);
+        progress.close();
+        await report(result, options, mode);
+      } catch (error) {
+        progress.close();
+        process.exitCode = explain(error, mode);
+      } finally {
+        for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, stop);
+      }
+    });
+}
+
+async function run(
+  store: ImageStore,
+  contextPath: string,
+  options: Options,
+  onEvent: BuildOptions['onEvent'],
+  signal: AbortSignal,
+): Promise<BuildResult> {
+  const names = (options.tag ?? []).map((name) => {
+    const reference = parseReference(name);
+    if (reference.digest === undefined) return reference;
+    throw new TareError('usage', `--tag ${name}: a name with a digest cannot be given`);
+  });
+  using input = openInput(contextPath, options.file);
+  return build(store, {
+    ...input,
+    names,
+    ...(options.target !== undefined && { target: options.target }),
+    args: new Map((options.buildArg ?? []).flatMap((text) => pair('--build-arg', text, process.env))),
+    labels: new Map((options.label ?? []).flatMap((text) => pair('--label', text))),
+    secrets: (options.secret ?? []).map((text) => parseSecret(text)),
+    noCache: !options.cache,
+    pull: options.pull ?? false,
+    ...(options.platform !== undefined && { platform: parsePlatform(options.platform) }),
+    ...(options.network !== undefined && { network: networkOf(options.network) }),
+    ...(process.env.SOURCE_DATE_EPOCH && { epoch: epochOf(process.env.SOURCE_DATE_EPOCH) }),
+    ...(onEvent && { onEvent }),
+    signal,
+  });
+}
+
+interface Input extends Disposable {
+  readonly dockerfile: string;
+  readonly file: string;
+  readonly context: BuildContext;
+}
+
+/** The Dockerfile, and the folder that it copies from. With "-" for the folder there is nothing to copy. */
+function openInput(contextPath: string, file: string | undefined): Input {
+  if (contextPath === '-') {
+    if (file !== undefined)
+      throw new TareError('usage', 'with "-" for the context the Dockerfile is standard input: leave --file out');
+    const dockerfile = readDockerfile('-');
+    const folder = mkdtempSync(join(tmpdir(), 'tare-build-'));
+    const remove = () => rmSync(folder, { recursive: true, force: true });
+    try {
+      const context = BuildContext.open(folder);
+      return {
+        dockerfile,
+        file: 'standard input',
+        context,
+        [Symbol.dispose]: () => {
+          context[Symbol.dispose]();
+          remove();
+        },
+      };
+    } catch (error) {
+      remove();
+      throw error;
+    }
+  }
+  const path = file === undefined ? join(contextPath, 'Dockerfile') : file;
+  const context = path === '-' ? BuildContext.open(contextPath) : BuildContext.open(contextPath, path);
+  try {
+    const name = path === '-' ? 'standard input' : path;
+    return { dockerfile: readDockerfile(path), file: name, context, [Symbol.dispose]: () => context[Symbol.dispose]() };
+  } catch (error) {
+    context[Symbol.dispose]();
+    throw error;
+  }
+}
+
+const MAX_DOCKERFILE = 4 << 20;
+
+/** @throws TareError `not-found`, `usage` */
+function readDockerfile(path: string): string {
+  const data = path === '-' ? readFileSync(0) : readFile(path);
+  // gzip, or a tar archive: "ustar" stands in its first header.
+  if (data[0] === 0x1f || data.subarray(257, 262).toString() === 'ustar')
+    throw new TareError('usage', 'standard input is an archive: unpack it into a folder, and give that');
+  return data.toString();
+}
+
+function readFile(path: string): Buffer {
+  try {
+    const fd = openSync(path, OPEN_UNTRUSTED);
+    try {
+      return readRegular(fd, MAX_DOCKERFILE);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+    throw new TareError('not-found', `there is no Dockerfile ${path}: name it with --file`, { cause, path });
+  }
+}
+
+function modeOf({ progress, quiet }: Options): ProgressMode {
+  if (quiet) return 'quiet';
+  if (progress === 'auto' || progress === 'plain' || progress === 'quiet') return progress;
+  throw new TareError('usage', `--progress ${progress}: must be auto, plain or quiet`);
+}
+
+function networkOf(text: string): 'none' | 'host' {
+  if (text === 'none' || text === 'host') return text;
+  if (text === 'default') return 'none';
+  throw new TareError('usage', `--network ${text}: must be none or host, as Tare has no other network yet`);
+}
+
+/** `NAME=value`; where there is an environment the name alone passes on its value, if it has one. */
+function pair(option: string, text: string, env?: NodeJS.ProcessEnv): [string, string][] {
+  const at = text.indexOf('=');
+  const name = at < 0 ? text : text.slice(0, at);
+  if (name === '') throw new TareError('usage', `${option} ${text}: must be NAME=value`);
+  if (at >= 0) return [[name, text.slice(at + 1)]];
+  const value = env ? env[name] : '';
+  return value === undefined ? [] : [[name, value]];
+}
+
+async function report({ digest, imageId }: BuildResult, options: Options, mode: ProgressMode): Promise<void> {
+  if (options.iidfile !== undefined) writeFileAtomic(resolve(options.iidfile), imageId, { mode: 0o644 });
+  if (options.metadataFile !== undefined) {
+    const names = (options.tag ?? []).map((name) => fullName(parseReference(name))).join(',');
+    const facts = {
+      'containerimage.config.digest': imageId,
+      'containerimage.digest': digest,
+      ...(names !== '' && { 'image.name': names }),
+    };
+    writeFileAtomic(resolve(options.metadataFile), `${JSON.stringify(facts, null, 2)}\n`, { mode: 0o644 });
+  }
+  if (mode === 'quiet') await print(`${imageId}\n`);
+  else printNow(2, `image ${imageId}\n${(options.tag ?? []).map((name) => `named ${printable(name)}\n`).join('')}`);
+}
+
+/** An error of several lines: what is wrong, the line of the Dockerfile, and a mark below it. Of a RUN also what it printed. */
+function explain(error: unknown, mode: ProgressMode): number {
+  if (!(error instanceof TareError) || !error.message.includes('\n')) return reportError('tare', error);
+  const output = 'output' in error && !(mode === 'plain') ? String(error.output) : '';
+  for (const line of output.split('\n').filter((one) => one !== '')) printNow(2, `  ${plainText(line)}\n`);
+  const [first = '', ...excerpt] = error.message.split('\n').map(plainText);
+  printNow(2, `tare: ${first}\n${excerpt.map((line) => `  ${line}\n`).join('')}`);
+  return error.exitCode;
+}
+
+function collect(value: string, before: readonly string[] = []): string[] {
+  return [...before, value];
+}
