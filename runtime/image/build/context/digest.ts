@@ -61,7 +61,7 @@ class Summary {
   }
 
   async add(selected: Selected): Promise<void> {
-    this.#record(['source', selected.written]);
+    this.#record(['source', selected.written, selected.kept]);
     if (isDirectory(selected.status)) {
       using folder = reopen(selected.tree.root, selected.path === '' ? [] : selected.path.split('/'));
       await this.#entry('', statusOf(folder.fd), folder.fd);
