@@ -67,6 +67,26 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./image/pull.js')).pullCommand(),
   },
   {
+    name: 'push',
+    description: 'Give an image to a registry',
+    load: async () => (await import('./image/push.js')).pushCommand(),
+  },
+  {
+    name: 'login',
+    description: 'Log in to a registry',
+    load: async () => (await import('./image/login.js')).loginCommand(),
+  },
+  {
+    name: 'logout',
+    description: 'Forget the credentials of a registry',
+    load: async () => (await import('./image/login.js')).logoutCommand(),
+  },
+  {
+    name: 'build',
+    description: 'Build an image from a Dockerfile',
+    load: async () => (await import('./build.js')).buildCommand(),
+  },
+  {
     name: 'images',
     description: 'List images',
     load: async () => (await import('./image/images.js')).imagesCommand(),

@@ -7,6 +7,7 @@ import { pull } from '../../image/registry/index.js';
 import { openSnapshots } from '../../image/snapshot/index.js';
 import { ImageStore } from '../../image/store/index.js';
 import { TareError } from '../../kernel/error.js';
+import { inOwnUserNamespace } from '../own-users.js';
 import { print, printable } from '../print.js';
 import { makeTransferProgress } from '../progress.js';
 import { addRegistryOptions, type RegistryFlags, registryOptions, untilSignalled } from './registry-options.js';
@@ -48,6 +49,7 @@ Examples:
         throw new TareError('usage', '--platform and --all-platforms cannot be used together');
       const reference = parseReference(name);
       const platform = flags.platform === undefined ? undefined : parsePlatform(flags.platform);
+      if (await inOwnUserNamespace()) return;
       using store = await ImageStore.open();
       using lease = store.lease();
       const progress = makeTransferProgress();
