@@ -40,7 +40,8 @@ function program(name, module) {
   const folder = join(ROOT, 'dist/bin');
   mkdirSync(folder, { recursive: true });
   const path = join(folder, name);
-  writeFileSync(path, `#!/usr/bin/env node\nimport { main } from '${module}';\nawait main(process.argv);\n`);
+  writeFileSync(path, `#!/usr/bin/env -S node --\nimport { main } from '${module}';\nawait main(process.argv);\n`);
+  // After --, as Node 20 would take an --env-file that is ours for its own.
   // Node takes a file without an ending as the nearest package.json says: a module.
   chmodSync(path, 0o755);
 }

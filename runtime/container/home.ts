@@ -12,7 +12,9 @@ import type { Bundle } from '../oci/index.js';
 export function withHome(bundle: Bundle): Bundle {
   const { process } = bundle.config;
   if (!process) return bundle;
-  const env = environmentOf(process.env, () => (bundle.overlay ? '/' : homeOf(bundle.rootfs, process.user.uid)));
+  const env = environmentOf(process.env, () =>
+    bundle.overlay ? (bundle.home ?? '/') : homeOf(bundle.rootfs, process.user.uid),
+  );
   return { ...bundle, config: { ...bundle.config, process: { ...process, env } } };
 }
 

@@ -25,9 +25,11 @@ export interface Bundle {
   readonly config: Config;
   /** Absolute path of the root file system; with `overlay` an empty folder, over which that is mounted where only the container sees it. */
   readonly rootfs: string;
-  /** The root file system is an overlay of these. Nobody looks into it before it is there: HOME must be in process.env.
+  /** The root file system is an overlay of these. Nobody looks into it before it is there.
    * The folders of the container's own may be made later (`CreateOptions.folder`): mounts from within `path` are of folders then. */
   readonly overlay?: OverlayFolders;
+  /** Of the process, with `overlay`: HOME where process.env names none. `/` unless told. */
+  readonly home?: string;
 }
 
 /** @throws TareError `not-found`, `config` or `unsupported`, with `path` naming the field */

@@ -3,7 +3,7 @@
  * makes by default. conversion.md of the image specification, "Verbatim Fields", "Optional Fields".
  */
 import { posix } from 'node:path';
-import { type DefaultOptions, defaultConfig, homeOf, PATH, userOf } from '../../container/index.js';
+import { type DefaultOptions, defaultConfig, PATH, userOf } from '../../container/index.js';
 import { TareError } from '../../kernel/error.js';
 import type { ImageConfig } from '../../oci/image/index.js';
 import { type Config, type IdMapping, type Mount, type User, validConfig } from '../../oci/index.js';
@@ -31,7 +31,7 @@ export interface RunSettings extends Omit<DefaultOptions, 'rootfs' | 'args' | 'u
  */
 export function containerConfig(image: ImageConfig, settings: RunSettings, root: string, rootfs: string): Config {
   const { config: own = {} } = image;
-  const { command: _, entrypoint: __, user: ___, idMappings, ...options } = settings;
+  const { command: _, entrypoint: __, user: ___, env: ____, idMappings, ...options } = settings;
   const user = possibleUser(userOf(root, settings.user ?? own.User ?? ''), settings);
   const config = defaultConfig({
     ...options,
@@ -39,13 +39,12 @@ export function containerConfig(image: ImageConfig, settings: RunSettings, root:
     args: argsOf(own, settings),
     cwd: settings.cwd ?? posix.resolve('/', own.WorkingDir ?? ''),
     user,
-    env: environmentOf(own.Env ?? [], settings, root, user.uid),
   });
   const { process } = config;
   return validConfig(
     {
       ...config,
-      ...(process && { process: { ...process, user } }),
+      ...(process && { process: { ...process, user, env: environmentOf(own.Env ?? [], settings) } }),
       linux: { ...config.linux, ...(idMappings && userNamespace(config, idMappings)) },
       annotations: imageAnnotations(image),
     },
@@ -62,8 +61,8 @@ function argsOf(own: NonNullable<ImageConfig['config']>, { command = [], entrypo
   return args;
 }
 
-/** Each variable once: the image's own, in its order, with the values of who runs it; PATH and HOME are there in any case. */
-function environmentOf(own: readonly string[], settings: RunSettings, root: string, uid: number): string[] {
+/** Each variable once: the image's own, in its order, with the values of who runs it, and PATH. HOME is that of each process: `Bundle.home`. */
+function environmentOf(own: readonly string[], settings: RunSettings): string[] {
   const { env = [], hostname } = settings;
   const variables = new Map<string, string>([['PATH', PATH.slice('PATH='.length)]]);
   if (hostname !== undefined) variables.set('HOSTNAME', hostname);
@@ -74,7 +73,6 @@ function environmentOf(own: readonly string[], settings: RunSettings, root: stri
     if (at > 0) variables.set(entry.slice(0, at), entry.slice(at + 1));
     else if (at < 0 && entry !== '') variables.set(entry, '');
   }
-  if (!variables.get('HOME')) variables.set('HOME', homeOf(root, uid));
   return [...variables].map(([name, value]) => `${name}=${value}`);
 }
 

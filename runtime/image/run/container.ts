@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import type { CreateOptions } from '../../container/index.js';
+import { type CreateOptions, homeOf } from '../../container/index.js';
 import { TareError } from '../../kernel/error.js';
 import { makeFolders } from '../../kernel/files.js';
 import { type Bundle, containerId } from '../../oci/index.js';
@@ -61,16 +61,30 @@ export async function imageContainer(
     const mounts = [...volumes.map((volume) => volumeMount(volume, mapped)), ...(settings.mounts ?? [])];
     const tree = `/proc/self/fd/${root.fd}`;
     const config = containerConfig(image.config, { hostname: hostnameOf(id), ...settings, mounts }, tree, rootfs);
-    const bundle = { path, rootfs, config, overlay: { lower, upper: join(path, 'upper'), work: join(path, 'work') } };
+    const home = homeOf(tree, config.process?.user.uid ?? 0);
+    const bundle = {
+      path,
+      rootfs,
+      home,
+      config,
+      overlay: { lower, upper: join(path, 'upper'), work: join(path, 'work') },
+    };
+    let kept: Lease | undefined;
     const fill = async (stateDirectory: string) => {
       makeFolder(path, rootfs);
       writeOwner(path, stateDirectory);
-      store.lease(stateDirectory).addSnapshot(chainId);
+      kept = store.lease(stateDirectory);
+      kept.addSnapshot(chainId);
       snapshots.prepare(chainId, path);
       await fillVolumes(volumes, root.fd);
       root.close();
     };
-    return { bundle, folder: { path, fill }, [Symbol.dispose]: () => root.close() };
+    const dispose = () => {
+      root.close();
+      // It ends here if the container has; else it lasts as long as that.
+      kept?.[Symbol.dispose]();
+    };
+    return { bundle, folder: { path, fill }, [Symbol.dispose]: dispose };
   } catch (error) {
     root.close();
     throw error;

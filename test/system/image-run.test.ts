@@ -1,0 +1,161 @@
+/** `tare run IMAGE` and the other commands that make a container of an image, as the command line has them. */
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ImageStore } from '../../runtime/image/store/index.js';
+import { busyboxImage, makeLayer, putImage } from '../harness/images.js';
+import { until } from '../harness/until.js';
+import { type Contents, makeWorld, type World } from '../harness/world.js';
+
+let world: World;
+let before: Contents;
+
+/** One that has the images `busybox` and `app`, unpacked. */
+beforeAll(async () => {
+  world = await makeWorld('image-run');
+  chmodSync(world.folder, 0o711);
+  using store = await ImageStore.open(join(world.folder, 'root/images'));
+  await putImage(store, busyboxImage(), 'busybox');
+  const layer = makeLayer([
+    { path: 'srv/', uid: 1000, gid: 1000 },
+    { path: 'srv/file', content: 'x\n' },
+  ]);
+  const config = {
+    Entrypoint: ['echo', 'says'],
+    Cmd: ['nothing'],
+    WorkingDir: '/srv',
+    Volumes: { '/srv': {} },
+    User: 'user',
+  };
+  await putImage(store, busyboxImage({ config }, [layer]), 'localhost/app:1');
+  for (const image of ['busybox', 'localhost/app:1']) await world.tare(['run', image]);
+  before = world.contents();
+});
+afterAll(() => world.close());
+
+const folders = () => readdirSync(join(world.folder, 'root/containers'));
+
+/** As its state file says. */
+function stateOf(id: string): string | undefined {
+  const path = join(world.folder, 'state', id, 'state.json');
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { status: string }).status : undefined;
+}
+
+describe('a container of an image', () => {
+  it('is run, and nothing of it is left', async () => {
+    const said = await world.tare(['run', 'localhost/app:1', 'a', '-b', '--', 'c']);
+    expect(said).toEqual({ status: 0, stdout: 'says a -b -- c\n', stderr: '' });
+    expect((await world.tare(['run', 'localhost/app:1'])).stdout).toBe('says nothing\n');
+    const script = 'id -un; pwd; cat file; touch own; echo "$A $B $C"; exit 7';
+    writeFileSync(join(world.folder, 'vars'), '# comment\nA=one two\nB="q"\nC=overridden\nNONE\n');
+    const options = ['--env-file', join(world.folder, 'vars'), '-e', 'C=last', '--entrypoint', 'sh'];
+    const ran = await world.tare(['run', ...options, 'localhost/app:1', '-c', script]);
+    expect(ran).toEqual({ status: 7, stdout: 'user\n/srv\nx\none two "q" last\n', stderr: '' });
+    const mapped = await world.tare([
+      'run',
+      '--userns',
+      '300000',
+      '-u',
+      'root',
+      '--entrypoint',
+      'sh',
+      'localhost/app:1',
+      '-c',
+      'id -u; stat -c %u file; touch own /x; stat -c %u own',
+    ]);
+    expect(mapped).toEqual({ status: 0, stdout: '0\n0\n0\n', stderr: '' });
+    expect(await world.leaks(before)).toEqual([]);
+    expect(folders()).toEqual([]);
+  });
+
+  it('is shown as a plan, the same each time, and stepped through', async () => {
+    const one = await world.tare(['plan', 'localhost/app:1']);
+    expect(one.stderr).toBe('');
+    expect(one.stdout).toContain('layer 2 of 2: only read, and shared');
+    expect((await world.tare(['plan', 'localhost/app:1'])).stdout).toBe(one.stdout);
+    const mapped = await world.tare(['plan', '--userns', '300000', 'busybox']);
+    expect(mapped.stdout).toContain('the image’s ids are the container’s');
+    const old = await world.tare(['plan', '--features-without', 'overlayLayers', 'busybox']);
+    expect(old.stdout).toContain('named in one string (before Linux 6.8)');
+    const stepped = await world.tare(['step', '--auto', 'busybox', 'echo', 'stepped']);
+    expect(stepped.stdout).toContain('stepped\n');
+    expect(stepped.stdout).toMatch(/move_mount\(rootfs.*\n.*attached over an empty folder/);
+    expect(await world.leaks(before)).toEqual([]);
+  });
+
+  it('is entered by exec, as the image knows its users', async () => {
+    const running = world.tare(['run', '--name', 'one', '--userns', '300000', 'busybox', 'sleep', '1000']);
+    await until(() => stateOf('one') === 'running');
+    const ran = await world.tare(['exec', '-u', 'user', 'one', '--', 'sh', '-c', 'id; echo $HOME; touch /tmp/of-exec']);
+    expect(ran.stdout).toContain('uid=1000(user) gid=1000(user)');
+    expect(ran.stdout).toContain('/home/user\n');
+    const [folder = ''] = folders();
+    expect(existsSync(join(world.folder, 'root/containers', folder, 'upper/tmp/of-exec'))).toBe(true);
+    expect((await world.tare(['delete', '--force', 'one'])).status).toBe(0);
+    expect((await running).status).toBe(137);
+    expect(folders()).toEqual([]);
+  });
+
+  it.each<[string, string[], RegExp]>([
+    ['an image that is not there', ['--pull', 'never', 'localhost/none'], /there is no image "localhost\/none" here/],
+    [
+      'a word that --pull does not know',
+      ['--pull', 'often', 'busybox'],
+      /--pull often: must be one of always, missing, never/,
+    ],
+    ['a name that is none', ['UPPER'], /"UPPER" is no name of an image: .* must be lower case/],
+    ['a user that the image does not have', ['-u', 'who', 'busybox'], /has no user "who"/],
+    ['a user of text', ['-u', '4294967296', 'busybox'], /an id is a number from 0 to/],
+    ['users that are none', ['--userns', '0', 'busybox'], /--userns 0: must be FIRST\[:SIZE\]/],
+    [
+      'an option of images for a folder',
+      ['--entrypoint', 'x', '--rootfs', '/'],
+      /--entrypoint goes with an image only/,
+    ],
+    ['a program that is not there', ['busybox', 'nothing-there'], /nothing-there/],
+    ['a name for two', ['--name', '../x', 'busybox'], /id/],
+    ['a file of variables that is not there', ['--env-file', '/none', 'busybox'], /--env-file \/none cannot be read/],
+  ])('is refused in a sentence: %s', async (_, words, sentence) => {
+    const ran = await world.tare(['run', ...words]);
+    expect(ran.stderr).toMatch(sentence);
+    expect(ran.stderr.trim().split('\n')).toHaveLength(1);
+    expect(ran.status).toBeGreaterThanOrEqual(125);
+    expect(await world.leaks(before)).toEqual([]);
+  });
+
+  it('leaves nothing that gc does not remove when it is killed at any moment', async () => {
+    for (let i = 0; i < 12; i++) {
+      const mapped = i % 2 === 0 ? ['--userns', '300000'] : [];
+      const child = world.start(
+        ['sh', '-c', 'echo $$; exec tare run "$@"', 'sh', '--name', `k${i}`, ...mapped, 'localhost/app:1'],
+        {
+          env: { A: String(i) },
+        },
+      );
+      const pid = await new Promise<string>((resolve) =>
+        child.stdout?.once('data', (data) => resolve(String(data).trim())),
+      );
+      await sleep(60 + i * 25);
+      await world.run(['kill', '-9', pid]);
+      await new Promise((resolve) =>
+        child.exitCode === null && child.signalCode === null ? child.once('exit', resolve) : resolve(0),
+      );
+    }
+    await world.tare(['gc']);
+    await world.tare(['image', 'prune']);
+    expect(await world.leaks(before)).toEqual([]);
+    expect(folders()).toEqual([]);
+    expect((await world.tare(['image', 'verify'])).status).toBe(0);
+    expect((await world.tare(['run', 'localhost/app:1'])).stdout).toBe('says nothing\n');
+  });
+
+  it('whose state went with a reboot has its folder removed by gc', async () => {
+    const left = join(world.folder, 'root/containers/one.1234');
+    mkdirSync(join(left, 'upper/a/b'), { recursive: true });
+    writeFileSync(join(left, 'owner'), join(world.folder, 'state/one'));
+    expect((await world.tare(['gc'])).stdout).toBe('removed 1 folder of containers\n');
+    expect(folders()).toEqual([]);
+    expect(readFileSync(join(world.folder, 'root/images/index.json'), 'utf8')).toContain('busybox');
+  });
+});
