@@ -111,7 +111,7 @@ async function run(
     labels: new Map((options.label ?? []).flatMap((text) => pair('--label', text))),
     secrets: (options.secret ?? []).map((text) => parseSecret(text)),
     noCache: !options.cache,
-    pull: options.pull ?? false,
+    pull: options.pull ? 'always' : 'missing',
     ...(options.platform !== undefined && { platform: parsePlatform(options.platform) }),
     ...(options.network !== undefined && { network: networkOf(options.network) }),
     ...(process.env.SOURCE_DATE_EPOCH && { epoch: epochOf(process.env.SOURCE_DATE_EPOCH) }),

@@ -58,6 +58,7 @@ export async function makeBuilder(): Promise<Builder> {
         dockerfile,
         context,
         names: [parseReference('built')],
+        pull: 'never',
         onEvent: (event) => events.push(event),
         ...options,
       });

@@ -1,39 +1,45 @@
 /** FROM, and `--from` where it names no stage: an image of the store, or of a registry when the store has none. */
 import { TareError } from '../../kernel/error.js';
 import type { Digest, ImageConfig, Platform } from '../../oci/image/index.js';
-import { imageOf, loadImage } from '../image.js';
+import { loadImage } from '../image.js';
 import { parseReference } from '../reference.js';
-import type { Image } from '../types.js';
+import type { Image, OnProgress } from '../types.js';
 import type { BuiltLayer } from './cache.js';
 import type { Session } from './session.js';
 
-/** Gets an image whose name, or whose platform, is not here. */
-export type GetImage = (name: string, platform: Platform) => Promise<Pick<Image, 'target'>>;
+/** When a registry is asked: always, where the image is not here, or never. */
+export type Pull = 'always' | 'missing' | 'never';
 
-/** @param getAlways asks the registry even where the image is here @throws TareError `not-found`, and what `getImage` throws */
+/** @throws TareError `not-found`, and what the registry says */
 export async function baseImage(
   session: Session,
   name: string,
   platform: Platform,
-  getImage: GetImage | undefined,
-  getAlways: boolean,
+  onProgress: OnProgress,
 ): Promise<Image> {
-  const { store } = session;
-  const get = async () => {
-    if (!getImage) throw new TareError('not-found', `there is no image ${JSON.stringify(name)} here`);
-    const { target } = await getImage(name, platform);
-    return imageOf(store, target, platform, name);
-  };
-  if (getAlways && getImage) return leased(session, await get());
-  let found: Image;
+  const { store, lease, signal, pull: way } = session;
+  const here = way === 'always' ? undefined : findHere(session, name, platform);
+  if (here) return here;
+  // Loaded only when it is needed.
+  const { pull } = await import('../registry/index.js');
+  const reference = parseReference(name);
+  await pull(store, reference, { lease, platform, onProgress, signal });
+  return loadImage(store, reference, platform);
+}
+
+/** With all its layers, which are kept from now on. */
+function findHere({ store, lease, pull }: Session, name: string, platform: Platform): Image | undefined {
   try {
-    found = leased(session, loadImage(store, name, platform));
-    if (missing(session, found) === undefined) return found;
+    const image = loadImage(store, name, platform);
+    for (const { digest } of [image.manifestDescriptor, image.manifest.config, ...image.manifest.layers])
+      lease.addBlob(digest);
+    const missing = image.manifest.layers.find(({ digest }) => !store.content.has(digest));
+    if (!missing) return image;
+    throw new TareError('not-found', `${name} is not whole: its layer ${missing.digest} is missing`);
   } catch (error) {
-    if (!(error instanceof TareError && error.code === 'not-found' && isName(name))) throw error;
-    if (!getImage) throw error;
+    if (pull === 'never' || !(error instanceof TareError && error.code === 'not-found') || !isName(name)) throw error;
+    return undefined;
   }
-  return leased(session, await get());
 }
 
 /** Its layers, with their names. */
@@ -50,16 +56,6 @@ export function platformOf({ architecture, os, variant, ...rest }: ImageConfig):
     ...(rest['os.version'] !== undefined && { 'os.version': rest['os.version'] }),
     ...(rest['os.features'] !== undefined && { 'os.features': rest['os.features'] }),
   };
-}
-
-function leased(session: Session, image: Image): Image {
-  for (const { digest } of [image.manifestDescriptor, image.manifest.config, ...image.manifest.layers])
-    session.lease.addBlob(digest);
-  return image;
-}
-
-function missing({ store }: Session, { manifest }: Image): Digest | undefined {
-  return manifest.layers.find(({ digest }) => !store.content.has(digest))?.digest;
 }
 
 function isName(name: string): boolean {

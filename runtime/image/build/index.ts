@@ -9,7 +9,7 @@ import type { Reference } from '../reference.js';
 import { openSnapshots } from '../snapshot/index.js';
 import { Slots } from '../snapshot/unpack.js';
 import type { ImageStore } from '../store/index.js';
-import type { GetImage } from './base.js';
+import type { Pull } from './base.js';
 import { StepCache } from './cache.js';
 import type { SourceTree } from './context/index.js';
 import { Downloads } from './downloads.js';
@@ -44,10 +44,8 @@ export interface BuildOptions {
   readonly secrets?: readonly Secret[];
   /** Every step is done, whatever earlier builds have come to. */
   readonly noCache?: boolean;
-  /** Asks the registry for bases that are here too. */
-  readonly pull?: boolean;
-  /** Gets a base that is not here. */
-  readonly getImage?: GetImage;
+  /** When a registry is asked for a base: where it is `missing` here, unless told. */
+  readonly pull?: Pull;
   readonly platform?: Platform;
   /** Of RUNs that do not say otherwise. `none` unless told: Tare has no network for containers but the host's. */
   readonly network?: Network;
@@ -89,6 +87,7 @@ export async function build(store: ImageStore, options: BuildOptions): Promise<B
     lease,
     cache: new StepCache(store),
     platform,
+    pull: options.pull ?? 'missing',
     useCache: !options.noCache,
     slots: new Slots(options.parallel ?? Math.max(1, Math.min(4, availableParallelism()))),
     signal: options.signal ? AbortSignal.any([failed.signal, options.signal]) : failed.signal,
@@ -103,8 +102,6 @@ export async function build(store: ImageStore, options: BuildOptions): Promise<B
     given,
     globals: globalArgs(dockerfile, given, platformArgs(hostPlatform(), platform)),
     secrets: new Map((options.secrets ?? []).map((secret) => [secret.id, secret])),
-    ...(options.getImage && { getImage: options.getImage }),
-    getAlways: options.pull ?? false,
     context: options.context,
     downloads,
   });

@@ -3,6 +3,7 @@ import type { Platform } from '../../oci/image/index.js';
 import type { Slots } from '../snapshot/unpack.js';
 import type { ImageStore } from '../store/index.js';
 import type { Lease, Snapshots } from '../types.js';
+import type { Pull } from './base.js';
 import type { StepCache } from './cache.js';
 import type { BuildEvent, OnBuildEvent, StepInfo } from './events.js';
 import type { Network } from './run.js';
@@ -13,6 +14,7 @@ export interface Session {
   readonly lease: Lease;
   readonly cache: StepCache;
   readonly platform: Platform;
+  readonly pull: Pull;
   /** Whether what earlier builds have come to is used. */
   readonly useCache: boolean;
   /** Steps at work at a time. */

@@ -5,8 +5,8 @@
 import { TareError } from '../../kernel/error.js';
 import type { Platform } from '../../oci/image/index.js';
 import { parsePlatform } from '../platform.js';
-import type { Image } from '../types.js';
-import { baseImage, type GetImage, layersOf } from './base.js';
+import type { Image, OnProgress } from '../types.js';
+import { baseImage, layersOf } from './base.js';
 import type { Circumstances, StageState } from './configure.js';
 import type { SourceTree } from './context/index.js';
 import { contextSource } from './context-source.js';
@@ -28,9 +28,6 @@ export interface SolverOptions {
   readonly given: Values;
   readonly globals: Values;
   readonly secrets: ReadonlyMap<string, Secret>;
-  readonly getImage?: GetImage;
-  /** Asks the registry for bases that are here. */
-  readonly getAlways: boolean;
   readonly downloads: Downloads;
   /** The build context. */
   readonly context: SourceTree;
@@ -118,12 +115,11 @@ export class Solver {
     return written ? parsePlatform(written) : this.session.platform;
   }
 
-  image(name: string, platform: Platform): Promise<Image> {
+  image(name: string, platform: Platform, onProgress: OnProgress = () => undefined): Promise<Image> {
     const key = `${name} ${JSON.stringify(platform)}`;
     const known = this.#images.get(key);
     if (known) return known;
-    const { getImage, getAlways } = this.#options;
-    const image = baseImage(this.session, name, platform, getImage, getAlways);
+    const image = baseImage(this.session, name, platform, onProgress);
     this.#images.set(key, image);
     return image;
   }

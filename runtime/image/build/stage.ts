@@ -3,6 +3,7 @@
  * costs nothing and is done each time. The triggers of the base (ONBUILD) come first, as if they stood behind FROM.
  */
 import type { HistoryEntry, Platform } from '../../oci/image/index.js';
+import type { OnProgress } from '../types.js';
 import { layersOf, platformOf } from './base.js';
 import type { StepResult } from './cache.js';
 import { type Circumstances, configure, type StageState, variables } from './configure.js';
@@ -74,10 +75,10 @@ export class StageBuild {
       this.#platform = result.platform;
       return this.#begin({ ...result.state, args: new Map(), hasCmd: false }, name);
     }
-    return this.#step(this.#stage.original, async () => {
+    return this.#step(this.#stage.original, async (step) => {
       if (name === 'scratch') return { cached: true, value: [] };
       const platform = this.#solver.platformOf(this.#stage);
-      const image = await this.#solver.explain(base, () => this.#solver.image(name, platform)).then((found) => found);
+      const image = await this.#solver.explain(base, () => this.#solver.image(name, platform, this.#progressOf(step)));
       this.#files = new StageFiles(this.#session, layersOf(image));
       this.#history = [...(image.config.history ?? [])];
       this.#platform = platformOf(image.config);
@@ -152,6 +153,17 @@ export class StageBuild {
     const stage = name ?? (this.#solver.stages > 1 ? `stage-${index}` : undefined);
     const info = { ...(stage !== undefined && { stage }), index: ++this.#index, total: this.#total, text };
     return (await this.#session.steps.step(info, work)).value;
+  }
+
+  /** A line for each layer and what is done with it, not for each piece that comes. */
+  #progressOf(step: StepInfo): OnProgress {
+    const actions = new Map<string, string>();
+    return ({ id, action, detail }) => {
+      if (actions.get(id) === action) return;
+      actions.set(id, action);
+      const text = `${id}: ${action}${detail === undefined ? '' : `: ${detail}`}`;
+      this.#session.steps.tell({ kind: 'status', step, text });
+    };
   }
 
   #note(createdBy: string, result?: StepResult): void {
