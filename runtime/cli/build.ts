@@ -7,7 +7,14 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { BuildContext } from '../image/build/context/index.js';
-import { type BuildOptions, type BuildResult, build, parseSecret } from '../image/build/index.js';
+import {
+  type BuildOptions,
+  type BuildResult,
+  build,
+  parseOutput,
+  parseSecret,
+  writeOutput,
+} from '../image/build/index.js';
 import { epochOf } from '../image/build/variables.js';
 import { parsePlatform } from '../image/platform.js';
 import { fullName, parseReference } from '../image/reference.js';
@@ -78,8 +85,10 @@ Examples:
       const progress = makeBuildProgress(mode, standardError);
       try {
         using store = await ImageStore.open();
+        const outputs = (options.output ?? []).map(parseOutput);
         const result = await run(store, context, options, progress.report, interrupted.signal);
         progress.close();
+        for (const output of outputs) await writeOutput(store, result, output, interrupted.signal);
         await report(result, options, mode);
       } catch (error) {
         progress.close();

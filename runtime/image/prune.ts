@@ -5,6 +5,8 @@
 import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { removeTreeAt } from '../kernel/tree.js';
+import { pruneCacheFolders } from './build/cache-mounts.js';
+import { BUILDS, removeDeadWork } from './build/work.js';
 import { familiarName } from './reference.js';
 import { usersOf } from './remove.js';
 import { bytesIn, type Collected, type ImageStore } from './store/index.js';
@@ -35,10 +37,21 @@ export async function prune(store: ImageStore, { all = false, containers }: Prun
     if (isUnwanted) untagged.push(reference ? familiarName(reference) : target.digest);
     return isUnwanted;
   });
-  if (all) store.cache.clear();
+  const cached = bytesIn(join(store.root, BUILDS));
+  await removeDeadWork(store.root);
+  if (all) {
+    store.cache.clear();
+    await pruneCacheFolders(store.root, Date.now() + 1);
+  }
+  const builds = cached - bytesIn(join(store.root, BUILDS));
   const folders = pruneContainers(store, containers);
   const collected = await store.collectGarbage({ partials: true });
-  return { ...collected, bytes: collected.bytes + folders.bytes, untagged, containers: folders.ids };
+  return {
+    ...collected,
+    bytes: collected.bytes + folders.bytes + Math.max(0, builds),
+    untagged,
+    containers: folders.ids,
+  };
 }
 
 /** The folders of containers whose state is gone: it was in memory when the machine stopped. */

@@ -24,7 +24,9 @@ import { epochOf, globalArgs, platformArgs, unusedArgs } from './variables.js';
 import { removeDeadWork } from './work.js';
 
 export { pruneCacheFolders } from './cache-mounts.js';
+export { BuildContext } from './context/index.js';
 export type { BuildEvent, OnBuildEvent, StepInfo } from './events.js';
+export { type Output, parseOutput, writeOutput } from './output.js';
 export { RunFailed } from './run-step.js';
 export { parseSecret, type Secret } from './secrets.js';
 export { removeDeadWork } from './work.js';
@@ -112,5 +114,6 @@ export async function build(store: ImageStore, options: BuildOptions): Promise<B
     writeImage(session, result, options.labels ?? new Map()),
   );
   for (const name of names) await store.names.set(name, image.manifest);
+  if (names.length === 0) await store.names.addNameless(image.manifest);
   return { digest: image.manifest.digest, imageId: image.imageId, size: image.manifest.size };
 }

@@ -23,8 +23,9 @@ import { makeFolders } from '../../kernel/files.js';
 import { tryLock } from '../../kernel/lock.js';
 import { removeTreeAt } from '../../kernel/tree.js';
 
-/** Below the root of the store. */
-const STEPS = 'build-cache/steps';
+/** Below the root of the store: what builds work in, and the folders that they keep for RUNs. */
+export const BUILDS = 'build-cache';
+const STEPS = `${BUILDS}/steps`;
 const LOCK = '.lock';
 
 export class StepWork implements AsyncDisposable {

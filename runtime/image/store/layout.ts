@@ -3,7 +3,7 @@
  * what of it is not understood is left as it is. One of ours at a time changes it, and a reader sees the old or the new.
  * image-layout.md, "index.json"; annotations.md, org.opencontainers.image.ref.name
  */
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { TareError } from '../../kernel/error.js';
 import { writeFileAtomic } from '../../kernel/files.js';
@@ -64,6 +64,13 @@ export class LayoutNames implements ImageNames {
     );
   }
 
+  /** Keeps what has no name, such as the image of a build that gives it none, until the next prune. */
+  async addNameless(target: Descriptor): Promise<void> {
+    await this.#change((entries) =>
+      entries.some(({ digest }) => digest === target.digest) ? entries : [...entries, plain(target)],
+    );
+  }
+
   async delete(reference: Reference): Promise<boolean> {
     const name = nameOf(reference);
     let found = false;
@@ -92,6 +99,14 @@ export class LayoutNames implements ImageNames {
       }),
     );
     return gone;
+  }
+
+  /** Removes what somebody who was killed while he wrote has left. */
+  async tidy(): Promise<void> {
+    const left = () => readdirSync(this.#root).filter((name) => name.startsWith('.index.json.'));
+    if (left().length === 0) return;
+    using _lock = await DirectoryLock.acquire(this.#root, { waitMs: PATIENCE });
+    for (const name of left()) rmSync(join(this.#root, name), { force: true });
   }
 
   #read(): ImageIndex {

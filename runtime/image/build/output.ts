@@ -1,0 +1,118 @@
+/** `--output`: what has been built, somewhere else than in the store: its files in a folder or an archive, or the image as an archive. */
+import { once } from 'node:events';
+import { createWriteStream, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { native } from '../../kernel/addon.js';
+import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from '../../kernel/constants/open.js';
+import { TareError } from '../../kernel/error.js';
+import { OwnedFd } from '../../kernel/fd.js';
+import { type Descriptor, type Digest, MEDIA } from '../../oci/image/index.js';
+import { PlanBuilder, runPlan } from '../../plan/index.js';
+import { saveArchive } from '../archive/index.js';
+import { layerOfTrees } from '../diff/index.js';
+import { imageOf } from '../image.js';
+import { mountOverlay, openSnapshots } from '../snapshot/index.js';
+import type { ImageStore } from '../store/index.js';
+
+const TYPES = ['local', 'tar', 'oci', 'docker'] as const;
+
+export interface Output {
+  readonly type: (typeof TYPES)[number];
+  /** Absolute; `-` is standard output, which is not for `local`. */
+  readonly dest: string;
+}
+
+/** `type=tar,dest=out.tar`; a name alone is a folder, and `-` an archive on standard output. @throws TareError `usage` */
+export function parseOutput(text: string): Output {
+  if (text === '-') return { type: 'tar', dest: '-' };
+  if (!text.includes('=')) return { type: 'local', dest: resolve(text) };
+  const fields = new Map(
+    text.split(',').map((part): [string, string] => {
+      const at = part.indexOf('=');
+      return at < 0 ? [part, ''] : [part.slice(0, at), part.slice(at + 1)];
+    }),
+  );
+  const type = TYPES.find((one) => one === fields.get('type'));
+  if (type === undefined) throw wrong(text, `its type is one of ${TYPES.join(', ')}`);
+  const unknown = [...fields.keys()].find((key) => key !== 'type' && key !== 'dest');
+  if (unknown !== undefined) throw wrong(text, `there is no ${JSON.stringify(unknown)}`);
+  const dest = fields.get('dest') ?? (type === 'local' ? '' : '-');
+  if (dest === '' || (dest === '-' && type === 'local')) throw wrong(text, 'it needs dest=FOLDER');
+  return { type, dest: dest === '-' ? '-' : resolve(dest) };
+}
+
+/** Writes an image of the store. A file or folder that could not be finished is removed. @param digest of its manifest */
+export async function writeOutput(
+  store: ImageStore,
+  { digest, size }: { digest: Digest; size: number },
+  { type, dest }: Output,
+  signal?: AbortSignal,
+): Promise<void> {
+  const target: Descriptor = { mediaType: MEDIA.ociManifest, digest, size };
+  if (type === 'local') return withTree(store, target, signal, (root) => writeFolder(root, dest));
+  if (type === 'tar')
+    return withTree(store, target, signal, (root) => writeFile(dest, layerOfTrees(undefined, root, { signal })));
+  const stream = dest === '-' ? process.stdout : createWriteStream(dest, { mode: 0o644 });
+  await closing(stream, dest, () => saveArchive(store, [digest], type, (chunk) => push(stream, chunk), { signal }));
+}
+
+async function withTree(
+  store: ImageStore,
+  target: Descriptor,
+  signal: AbortSignal | undefined,
+  use: (root: number) => Promise<void>,
+): Promise<void> {
+  using lease = store.lease();
+  const image = imageOf(store, target);
+  if (image.manifest.layers.length === 0) throw new TareError('usage', 'what has been built has no files to write');
+  const snapshots = openSnapshots(store);
+  const chainId = await snapshots.unpack(image, lease, { signal });
+  using root = await mountOverlay({ lower: snapshots.lower(chainId) });
+  await use(root.fd);
+}
+
+/** Into a new or empty folder. */
+async function writeFolder(root: number, dest: string): Promise<void> {
+  mkdirSync(dest, { recursive: true });
+  if (readdirSync(dest).length > 0)
+    throw new TareError('exists', `${dest} is not empty: the files are written to a new or empty folder`, {
+      path: dest,
+    });
+  using folder = new OwnedFd(native.open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const builder = new PlanBuilder();
+  const given = { from: builder.given('from'), to: builder.given('to') };
+  builder.outside.copy_tree(given, 'the files that have been built');
+  builder.outside.exit({ status: 0 });
+  await runPlan(builder.build(), { given: { from: root, to: folder.fd } }).exited;
+}
+
+async function writeFile(dest: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+  const stream = dest === '-' ? process.stdout : createWriteStream(dest, { mode: 0o644 });
+  await closing(stream, dest, async () => {
+    for await (const chunk of content) await push(stream, chunk);
+  });
+}
+
+async function closing(stream: NodeJS.WritableStream, dest: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+    if (dest === '-') return;
+    stream.end();
+    await finished(stream);
+  } catch (error) {
+    if (dest !== '-') {
+      stream.end();
+      rmSync(dest, { force: true });
+    }
+    throw error;
+  }
+}
+
+async function push(stream: NodeJS.WritableStream, chunk: Uint8Array): Promise<void> {
+  if (!stream.write(chunk)) await once(stream, 'drain');
+}
+
+function wrong(text: string, why: string): TareError {
+  return new TareError('usage', `--output ${text}: ${why}; such as type=local,dest=out or type=tar,dest=out.tar`);
+}
