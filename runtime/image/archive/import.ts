@@ -171,10 +171,7 @@ async function* into(stream: Transform, source: AsyncIterable<Uint8Array>): Asyn
     for await (const chunk of source) {
       if (stream.destroyed) throw new TareError('internal', 'what packs the layer has ended early');
       // A copy: the memory may be used again before the thread that packs it has read it.
-      if (!stream.write(Buffer.from(chunk)))
-        await new Promise<void>((resolve) => {
-          stream.once('drain', resolve).once('close', resolve);
-        });
+      if (!stream.write(Buffer.from(chunk))) await drained(stream);
       yield chunk;
     }
     whole = true;
@@ -182,4 +179,15 @@ async function* into(stream: Transform, source: AsyncIterable<Uint8Array>): Asyn
   } finally {
     if (!whole) stream.destroy();
   }
+}
+
+/** Resolves also when it is over. */
+function drained(stream: Transform): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      stream.off('drain', done).off('close', done);
+      resolve();
+    };
+    stream.on('drain', done).on('close', done);
+  });
 }
