@@ -75,8 +75,8 @@ async function* file(
     yield linkEntry(path, node, first);
     return;
   }
-  // Opened for writing, or changed and changed back. Of one with several names it is not known whether they were one file before.
-  if (key === undefined && old && (await sameFile(node, old))) return;
+  // Opened for writing, or changed and changed back. Of several names, here or below, it is not known which were one file and are none any more.
+  if (key === undefined && old?.status.nlink === 1 && (await sameFile(node, old))) return;
   if (key !== undefined) firstNames.set(key, path);
   // A socket cannot be in a layer; what it took the place of is gone all the same.
   const entry = fileEntry(path, node) ?? (old && whiteoutAt(path));
