@@ -1,5 +1,5 @@
 /**
- * Garbage collection: what is not reachable goes. All of it is decided and done within one transaction of the database, in which no lease can get an item, so
+ * Garbage collection: what is not reachable goes. It is decided and done within one transaction of the database, in which no lease can get an item, so
  * that whoever has leased something and then found it keeps it. Killed at any moment it leaves at most what the next one removes.
  */
 import { existsSync, lstatSync, readdirSync, renameSync, rmSync, type Stats } from 'node:fs';
@@ -8,9 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { TareError } from '../../kernel/error.js';
 import { removeTreeAt } from '../../kernel/tree.js';
 import type { Descriptor, Digest } from '../../oci/image/index.js';
-import type { ContentStore, ImageNames } from '../types.js';
+import type { ContentStore } from '../types.js';
 import type { StoreDatabase } from './database.js';
 import { tryOpenPartial } from './ingest.js';
+import type { LayoutNames } from './layout.js';
 import { dropDeadLeases, strangers } from './lease.js';
 import { Reach } from './reach.js';
 import { lockFolder } from './scratch.js';
@@ -33,7 +34,7 @@ export interface CollectOptions {
 export interface Collectable {
   readonly root: string;
   readonly content: ContentStore;
-  readonly names: ImageNames;
+  readonly names: LayoutNames;
   readonly database: StoreDatabase;
   readonly layers: SnapshotFolders;
 }
@@ -46,7 +47,6 @@ const PATIENCE = 10_000;
 
 /** @throws TareError `busy` when the database has been made anew, and processes still work with the old one */
 export async function collect(store: Collectable, options: CollectOptions = {}): Promise<Collected> {
-  const trash = join(store.root, 'ingest');
   const tally = { blobs: 0, snapshots: 0, leftovers: 0, bytes: 0 };
   for (let left = PATIENCE; ; left -= 100) {
     const unknown = store.database.immediate(() => {
@@ -62,7 +62,9 @@ export async function collect(store: Collectable, options: CollectOptions = {}):
       );
     await sleep(100);
   }
-  sweepLeftovers(trash, options, tally);
+  store.database.immediate(() => moveUnknownFolders(store));
+  sweepLeftovers(join(store.root, 'ingest'), options, tally);
+  await store.names.tidy();
   return tally;
 }
 
@@ -97,7 +99,7 @@ function sweep(store: Collectable, tally: Tally): void {
   dropDeadLeases(store.database, join(store.root, 'leases'));
   const reach = findReach(store);
   sweepBlobs(store, reach, tally);
-  sweepSnapshots(store, reach, tally);
+  forgetSnapshots(store, reach, tally);
 }
 
 function sweepBlobs({ content, database }: Collectable, reach: Reach, tally: Tally): void {
@@ -118,21 +120,23 @@ function sweepBlobs({ content, database }: Collectable, reach: Reach, tally: Tal
   }
 }
 
-/** They are moved away at once, and removed after the transaction, which can take its time. */
-function sweepSnapshots({ root, database, layers }: Collectable, reach: Reach, tally: Tally): void {
-  const known = new Set<string>();
+function forgetSnapshots({ root, database, layers }: Collectable, reach: Reach, tally: Tally): void {
   for (const { id, chainId, size } of layers.list()) {
-    const folder = join(root, 'snapshots', String(id));
-    const isThere = existsSync(folder);
-    if (isThere && reach.snapshots.has(chainId)) {
-      known.add(String(id));
-      continue;
-    }
+    const isThere = existsSync(join(root, 'snapshots', String(id)));
+    if (isThere && reach.snapshots.has(chainId)) continue;
     database.run('DELETE FROM snapshots WHERE id = ?', id);
-    if (isThere) tally.snapshots += 1;
-    if (isThere) tally.bytes += size;
+    if (!isThere) continue;
+    tally.snapshots += 1;
+    tally.bytes += size;
   }
-  // With those that a transaction has not got round to.
+}
+
+/**
+ * Moves the folders away that the database knows nothing of, any more or yet: a transaction did not end. They are removed afterwards, which can take its
+ * time. In a transaction of its own: killed here, folders are left that the next one finds, and never a snapshot without its folder.
+ */
+function moveUnknownFolders({ root, layers }: Collectable): void {
+  const known = new Set(layers.list().map(({ id }) => String(id)));
   for (const name of readdirSync(join(root, 'snapshots')))
     if (!known.has(name))
       renameSync(join(root, 'snapshots', name), join(root, 'ingest', `trash-${name}-${Date.now()}`));

@@ -50,15 +50,17 @@ export function leaseOfProcess(database: StoreDatabase, folder: string): Lease {
 /** The lease of a folder: a new one, or the one that it has. */
 export function leaseOfFolder(database: StoreDatabase, folder: string, owner: string): Lease {
   const id = `f-${createHash('sha256').update(owner).digest('hex').slice(0, 32)}`;
+  const path = join(folder, id);
+  const write = () => {
+    const held: FolderLease = { folder: owner, items: itemsOf(database, id) };
+    writeFileAtomic(path, JSON.stringify(held));
+  };
   database.immediate(() => {
     // One of a folder of the same name that is gone.
     if (!existsSync(owner)) database.run('DELETE FROM leases WHERE id = ?', id);
     database.run(INSERT, id, 'folder', owner, Date.now());
+    write();
   });
-  const path = join(folder, id);
-  const write = () =>
-    writeFileAtomic(path, JSON.stringify({ folder: owner, items: itemsOf(database, id) } satisfies FolderLease));
-  write();
   return lease(database, id, write, () => {
     // It stays with its folder.
     if (!existsSync(owner)) dropLease(database, folder, id);
@@ -106,12 +108,12 @@ const INSERT_ITEM = 'INSERT INTO lease_items (lease, kind, digest) VALUES (?, ?,
 
 function lease(database: StoreDatabase, id: string, changed: (() => void) | undefined, end: () => void): Lease {
   const add = (kind: Item['kind'], digest: Digest) => {
-    const isNew = database.immediate(() => {
+    database.immediate(() => {
       if (kind === 'blob')
         database.run('INSERT INTO blobs (digest, created) VALUES (?, ?) ON CONFLICT DO NOTHING', digest, Date.now());
-      return database.run(INSERT_ITEM, id, kind, digest).changes > 0;
+      // Within the transaction: what lies about beside the leases is taken for dead otherwise.
+      if (database.run(INSERT_ITEM, id, kind, digest).changes > 0) changed?.();
     });
-    if (isNew) changed?.();
   };
   return {
     id,
