@@ -2,14 +2,14 @@
  * Where a container is, as `exec` needs it: by its first process, which has a pid that could be another's a moment later. So its identity
  * is checked once more after each look, and what is handed to the plan are descriptors. namespaces(7), proc_pid_ns(5), proc_pid_root(5).
  */
-import { readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { native } from '../kernel/addon.js';
 import { type CgroupPlan, cgroupsToJoin, entranceOf, subCgroup } from '../kernel/cgroup/index.js';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
 import { TareError } from '../kernel/error.js';
 import { closeAll } from '../kernel/fd.js';
 import { isAlive, type ProcessIdentity } from '../kernel/process-identity.js';
-import { NAMESPACE_TYPES, type NamespaceType } from '../oci/index.js';
+import { type Config, NAMESPACE_TYPES, type NamespaceType } from '../oci/index.js';
 import { EXEC, execNamespace } from '../plan/index.js';
 import { namespaceLink } from './namespace-link.js';
 import type { StoredState } from './state-directory.js';
@@ -35,6 +35,25 @@ function linkOf(pid: number | 'self', type: NamespaceType): string | undefined {
     const what =
       'the namespaces of the container cannot be looked at: it belongs to another user, or is not started yet';
     throw new TareError('permission', `${what} (${code})`, { cause: error });
+  }
+}
+
+/** One that was made by the root of a user namespace, as who is not root makes those of images, is in that, and does not say so. */
+export function withItsUsers(config: Config, namespaces: readonly NamespaceType[], pid: number): Config {
+  const named = config.linux?.namespaces ?? [];
+  if (!namespaces.includes('user') || named.some(({ type }) => type === 'user')) return config;
+  const user = { type: 'user' as const, path: `/proc/${pid}/ns/user` };
+  return { ...config, linux: { ...config.linux, namespaces: [user, ...named] } };
+}
+
+/** proc_pid_setgroups(5). */
+export function maySetGroups(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/setgroups`, 'utf8').trim() === 'allow';
+  } catch (error) {
+    // It has ended: what follows says so.
+    if (['ENOENT', 'ESRCH', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
   }
 }
 

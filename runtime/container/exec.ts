@@ -22,7 +22,15 @@ import {
 } from '../plan/index.js';
 import { Promised } from '../plan/promised.js';
 import { thisCaller } from './caller.js';
-import { differingNamespaces, entranceInto, openPlaces, rootOf, stopped } from './exec-place.js';
+import {
+  differingNamespaces,
+  entranceInto,
+  maySetGroups,
+  openPlaces,
+  rootOf,
+  stopped,
+  withItsUsers,
+} from './exec-place.js';
 import { completedProcess } from './exec-process.js';
 import { type ExitStatus, exitStatus } from './exit-status.js';
 import { compileFilter } from './filter.js';
@@ -112,7 +120,7 @@ export function prepareExec(directory: StateDirectory, options: ExecOptions): Pr
   try {
     const namespaces = differingNamespaces(init);
     const { plan, warnings } = compileExec({
-      bundle: { path: stored.bundle, config, rootfs: stored.rootfs ?? '/' },
+      bundle: { path: stored.bundle, config: withItsUsers(config, namespaces, init.pid), rootfs: stored.rootfs ?? '/' },
       id: stored.id,
       features: options.features ?? probeFeatures(),
       filter: compileFilter(config.linux?.seccomp),
@@ -120,7 +128,11 @@ export function prepareExec(directory: StateDirectory, options: ExecOptions): Pr
       noNewKeyring: stored.noNewKeyring,
       keyring: stored.keyring,
       preserveFds: options.preserveFds,
-      joined: { own: new Set(NAMESPACE_TYPES.filter((type) => !namespaces.includes(type))), ofJoinedUser: new Set() },
+      joined: {
+        own: new Set(NAMESPACE_TYPES.filter((type) => !namespaces.includes(type))),
+        ofJoinedUser: new Set(),
+        setgroups: maySetGroups(init.pid),
+      },
       process: withHome(completedProcess(options.process, config), stored),
       namespaces,
       entrance: entranceInto(stored, init, options.cgroup),

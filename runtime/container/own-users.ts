@@ -9,7 +9,7 @@ import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
 import { dataRoot, stateRoot } from '../kernel/places.js';
 import type { IdMapping } from '../oci/index.js';
-import { compileOwnUsers, ID_HELPERS, type OwnUsers, runPlan } from '../plan/index.js';
+import { compileOwnUsers, ID_HELPERS, type OwnUsers, type PlanRun, runPlan } from '../plan/index.js';
 import { thisCaller } from './caller.js';
 import { exitStatus } from './exit-status.js';
 import { hasIdHelpers, mapIds } from './id-helpers.js';
@@ -19,24 +19,35 @@ import { hasIdHelpers, mapIds } from './id-helpers.js';
  * @param onWarning told when there is one user only
  */
 export async function runAsOwnRoot(onWarning: (sentence: string) => void): Promise<number> {
-  const caller = thisCaller();
-  const users = ownUsers(caller, onWarning);
   // Root has other places for what it keeps: these stay the caller's.
   const env = { ...process.env, TARE_ROOT: dataRoot(), TARE_STATE: stateRoot() };
-  const plan = compileOwnUsers(users, caller, {
-    path: process.execPath,
-    argv: [process.execPath, ...process.execArgv, ...process.argv.slice(1)],
-    env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
-  });
-  const run = runPlan(plan, {
-    onCall: (name, fd) => mapThe(name, fd, users),
-  });
+  const argv = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const run = startAsOwnRoot(process.execPath, argv, env, onWarning);
   const stop = forwardSignals((signal) => run.signal(signal));
   try {
     return exitStatus(await run.exited).code;
   } finally {
     stop();
   }
+}
+
+/** Removes a folder with what the caller's further users have written in it. @throws TareError `permission` */
+export async function removeAsOwnRoot(path: string): Promise<void> {
+  const { code } = exitStatus(await startAsOwnRoot('/bin/rm', ['rm', '-rf', '--', path], {}, () => undefined).exited);
+  if (code !== 0) throw new TareError('permission', `${path} cannot be removed: rm ended with ${code}`, { path });
+}
+
+function startAsOwnRoot(
+  path: string,
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv,
+  onWarning: (sentence: string) => void,
+): PlanRun {
+  const caller = thisCaller();
+  const users = ownUsers(caller, onWarning);
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const plan = compileOwnUsers(users, caller, { path, argv, env: variables });
+  return runPlan(plan, { onCall: (name, fd) => mapThe(name, fd, users) });
 }
 
 /** The users and groups of the namespace: root is the caller, and those that follow are lent to them. */

@@ -14,11 +14,21 @@ export interface PublicCopy extends Disposable {
   readonly tareOci: string;
 }
 
+const SQLITE = [
+  'better-sqlite3/package.json',
+  'better-sqlite3/lib',
+  'better-sqlite3/build/Release/better_sqlite3.node',
+  'bindings',
+  'file-uri-to-path',
+];
+
 export function publicCopy(): PublicCopy {
   const folder = mkdtempSync(join(tmpdir(), 'tare-public-'));
   chmodSync(folder, 0o755);
   mkdirSync(join(folder, 'dist/native'), { recursive: true });
   for (const part of ['package.json', 'dist/bin', 'dist/cli', 'node_modules/commander']) copy(part);
+  // What the image store needs: its database, without the sources it was built from.
+  for (const part of SQLITE) copy(`node_modules/${part}`);
   for (const program of ['tare.node', 'stage', 'init']) copy(join('dist/native', program));
   return {
     tare: join(folder, 'dist/bin/tare'),

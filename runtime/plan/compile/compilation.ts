@@ -42,6 +42,8 @@ export interface JoinedNamespaces {
   readonly own: ReadonlySet<NamespaceType>;
   /** Those that belong to the joined user namespace, or to one below it: only who is in it can surely join them. */
   readonly ofJoinedUser: ReadonlySet<NamespaceType>;
+  /** The joined user namespace lets its processes choose their groups: newgidmap(1) has written its map, or root. */
+  readonly setgroups?: boolean;
 }
 
 /** What is compiled. */

@@ -5,7 +5,7 @@
  */
 import type { IdMapping } from '../../oci/index.js';
 import type { Slot } from '../plan.js';
-import { type Compilation, creates } from './compilation.js';
+import { type Compilation, creates, joins } from './compilation.js';
 import { mapText, writeProc } from './namespaces.js';
 
 /** The call steps of the helpers. Along comes a pidfd of the process whose namespace it is. */
@@ -53,8 +53,8 @@ export function needsIdHelper({ config, caller }: Pick<Compilation, 'config' | '
 
 /** Whether the process can have no other groups than those that the caller has. */
 export function keepsGroups(compilation: Compilation): boolean {
-  const { caller } = compilation;
+  const { caller, joined } = compilation;
   if (caller.setgroupsDenied) return true;
-  if (caller.uid === 0) return false;
+  if (caller.uid === 0 || (joined?.setgroups && joins(compilation, 'user'))) return false;
   return !creates(compilation, 'user') || !needsIdHelper(compilation, 'gidMappings');
 }
