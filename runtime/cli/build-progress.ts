@@ -147,7 +147,8 @@ class TerminalProgress implements BuildProgress {
   }
 
   get #columns(): number {
-    return this.#screen.columns ?? 80;
+    // A terminal that does not know its size says 0.
+    return this.#screen.columns || 80;
   }
 }
 

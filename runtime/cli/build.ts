@@ -73,7 +73,7 @@ Examples:
   tare build -t hello .
   tare build -t app -f docker/Dockerfile --target test --build-arg VERSION=1.2 .
   tare build --network=host --secret id=token,src=$HOME/.token -t app .
-  echo 'FROM busybox' | tare build -t copy -
+  echo 'FROM localhost/busybox' | tare build -t copy -
   SOURCE_DATE_EPOCH=0 tare build -t same .
   tare build -o type=local,dest=./out --target binaries .`,
     )
@@ -112,7 +112,7 @@ async function run(
     throw new TareError('usage', `--tag ${name}: a name with a digest cannot be given`);
   });
   using input = openInput(contextPath, options.file);
-  return build(store, {
+  return await build(store, {
     ...input,
     names,
     ...(options.target !== undefined && { target: options.target }),
@@ -235,7 +235,9 @@ async function report({ digest, imageId }: BuildResult, options: Options, mode: 
 /** An error of several lines: what is wrong, the line of the Dockerfile, and a mark below it. Of a RUN also what it printed. */
 function explain(error: unknown, mode: ProgressMode): number {
   if (!(error instanceof TareError) || !error.message.includes('\n')) return reportError('tare', error);
-  const output = 'output' in error && !(mode === 'plain') ? String(error.output) : '';
+  // Where each line is shown as it comes, it has been.
+  const isShown = mode === 'plain' || (mode === 'auto' && !standardError.isTTY);
+  const output = 'output' in error && !isShown ? String(error.output) : '';
   for (const line of output.split('\n').filter((one) => one !== '')) printNow(2, `  ${plainText(line)}\n`);
   const [first = '', ...excerpt] = error.message.split('\n').map(plainText);
   printNow(2, `tare: ${first}\n${excerpt.map((line) => `  ${line}\n`).join('')}`);

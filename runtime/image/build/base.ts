@@ -1,6 +1,7 @@
 /** FROM, and `--from` where it names no stage: an image of the store, or of a registry when the store has none. */
 import { TareError } from '../../kernel/error.js';
 import type { Digest, ImageConfig, Platform } from '../../oci/image/index.js';
+import { bootstrapHint } from '../bootstrap/index.js';
 import { loadImage } from '../image.js';
 import { parseReference } from '../reference.js';
 import type { Image, OnProgress } from '../types.js';
@@ -23,7 +24,14 @@ export async function baseImage(
   // Loaded only when it is needed.
   const { pull } = await import('../registry/index.js');
   const reference = parseReference(name);
-  await pull(store, reference, { lease, platform, onProgress, signal });
+  try {
+    await pull(store, reference, { lease, platform, onProgress, signal });
+  } catch (error) {
+    const hint = error instanceof TareError && !signal.aborted ? bootstrapHint(reference) : undefined;
+    if (hint === undefined) throw error;
+    const { code, message } = error as TareError;
+    throw new TareError(code, `${message}; ${hint}`, { cause: error });
+  }
   return loadImage(store, reference, platform);
 }
 
