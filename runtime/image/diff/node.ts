@@ -18,6 +18,7 @@ import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../kernel/constan
 import { TareError } from '../../kernel/error.js';
 import { OwnedFd } from '../../kernel/fd.js';
 import type { FileStatus } from '../../kernel/native-files.js';
+import { inFirstUserNamespace } from '../../kernel/user-namespace.js';
 import { isErrno } from '../layer/errors.js';
 import { isOverlayXattr, type Xattr } from '../layer/index.js';
 import { entriesOf } from '../snapshot/tree.js';
@@ -106,13 +107,13 @@ export class Node implements Disposable {
     return this.#xattrs;
   }
 
-  /** What the overlay itself says of it: `opaque`, `whiteout` … In a user namespace the names begin with `user.`. */
+  /**
+   * What the overlay itself says of it: `opaque`, `whiteout` … A container may set `user.*` attributes, so those are its word only in a user
+   * namespace, whose overlays have no others.
+   */
   overlays(name: string): string | undefined {
-    for (const prefix of ['trusted', 'user']) {
-      const value = native.getxattr(this.#fd.fd, `${prefix}.overlay.${name}`);
-      if (value) return value.toString('latin1');
-    }
-    return undefined;
+    const prefix = inFirstUserNamespace() ? 'trusted' : 'user';
+    return native.getxattr(this.#fd.fd, `${prefix}.overlay.${name}`)?.toString('latin1');
   }
 
   /** In an overlay's upper folder: the name is gone. A character device 0:0; since Linux 6.7 also an empty file with an attribute. */

@@ -22,6 +22,7 @@ import { tarEntries } from '../../../runtime/image/layer/index.js';
 import { mountOverlay } from '../../../runtime/image/snapshot/index.js';
 import type { OverlayFolders } from '../../../runtime/image/types.js';
 import { native } from '../../../runtime/kernel/addon.js';
+import { OwnedFd } from '../../../runtime/kernel/fd.js';
 import { makeImage, makeLayer, writeLayout } from '../../harness/images.js';
 import { describeTree, diffTrees } from '../../harness/tree.js';
 import { until } from '../../harness/until.js';
@@ -197,6 +198,21 @@ describe('layerOfUpper', () => {
         mkdirSync(join(inside, 'fresh'));
       }),
     ).toEqual(['d/', 'd/.wh..wh..opq', 'd/new', 'fresh/']);
+  });
+
+  it('does not take the word of a container for what is gone', async () => {
+    mkdirSync(join(folders.lower[0], 'd'));
+    writeFileSync(join(folders.lower[0], 'd/old'), '');
+    expect(
+      await entries((inside) => {
+        using folder = open(join(inside, 'd'));
+        native.setxattr(folder.fd, 'user.overlay.opaque', Buffer.from('y'));
+        writeFileSync(join(inside, 'empty'), '');
+        using empty = open(inside);
+        using file = new OwnedFd(native.openat2(empty.fd, 'empty', 0, 0, 0));
+        native.setxattr(file.fd, 'user.overlay.whiteout', Buffer.from('y'));
+      }),
+    ).toEqual(['empty']);
   });
 
   it('leaves out what was changed and changed back, and parents that are as they were', async () => {
