@@ -20,21 +20,21 @@ import type { StoreDatabase } from './database.js';
 export function leaseOfProcess(database: StoreDatabase, folder: string): Lease {
   const id = `p-${randomBytes(8).toString('hex')}`;
   const path = join(folder, id);
-  // In one transaction, as they are looked through: nobody takes it for one that has died.
-  const lock = database.immediate(() => {
-    const file = new OwnedFd(native.open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
-    try {
-      if (!tryLock(file.fd)) throw new TareError('internal', `${path} is new, and locked`);
+  let lock: OwnedFd | undefined;
+  try {
+    // In one transaction, as they are looked through: nobody takes it for one that has died.
+    database.immediate(() => {
+      lock = new OwnedFd(native.open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
+      if (!tryLock(lock.fd)) throw new TareError('internal', `${path} is new, and locked`);
       database.run(INSERT, id, 'process', String(process.pid), Date.now());
-      return file;
-    } catch (error) {
-      rmSync(path, { force: true });
-      file.close();
-      throw error;
-    }
-  });
+    });
+  } catch (error) {
+    rmSync(path, { force: true });
+    lock?.close();
+    throw error;
+  }
   return lease(database, id, undefined, () => {
-    if (!lock.isOpen) return;
+    if (!lock?.isOpen) return;
     try {
       database.run('DELETE FROM leases WHERE id = ?', id);
     } catch (error) {
