@@ -117,6 +117,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./image/load.js')).loadCommand(),
   },
   {
+    name: 'export',
+    description: 'Write the root file system of a container to an archive',
+    load: async () => (await import('./export.js')).exportCommand(),
+  },
+  {
     name: 'import',
     description: 'Make an image of a root file system',
     load: async () => (await import('./image/import.js')).importCommand(),
@@ -155,6 +160,7 @@ const COMMANDS: readonly Entry[] = [
 
 const EXAMPLES = `
 Examples:
+  tare run -it debian:12 /bin/bash              a shell in a container of an image
   tare run --rootfs ./rootfs -it -- /bin/sh     a shell in a container of a plain folder
   tare run --rootfs ./rootfs --memory 64m -- make
   tare run --bundle ./bundle                    an OCI bundle (runc spec, umoci unpack)

@@ -17,6 +17,7 @@ import {
   thawCgroup,
 } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
+import type { OwnedFd } from '../kernel/fd.js';
 import { bootId, isAlive, openProcess, pidNamespace, processEnd } from '../kernel/process-identity.js';
 import { SIGKILL } from '../kernel/signals.js';
 import {
@@ -30,6 +31,7 @@ import {
 import { type CheckpointOptions, checkpoint } from './checkpoint.js';
 import { type Exec, type ExecOptions, execIn } from './exec.js';
 import { rootOf } from './exec-place.js';
+import { idMapsOf, openRootTree } from './root-tree.js';
 import type { StateDirectory, StoredState } from './state-directory.js';
 import { type RdtChange, updateLimits } from './update.js';
 import { parseUserIn } from './users.js';
@@ -116,6 +118,18 @@ export class FoundContainer {
     if (status === 'paused' && !options.ignorePaused)
       throw new TareError('state', 'cannot exec in a paused container: resume it first');
     return execIn(this.directory, options);
+  }
+
+  /**
+   * Its root file system as it is now, without what is mounted in it, and who its users are here. The caller closes the descriptor.
+   * @throws TareError `state` when it has ended, and as `openRootTree`
+   */
+  async openRoot(): Promise<{ readonly tree: OwnedFd } & ReturnType<typeof idMapsOf>> {
+    const stored = this.directory.read();
+    const status = this.statusOf(stored);
+    if (!stored.init || status === 'stopped' || status === 'creating')
+      throw new TareError('state', `the container ${this.id} is ${status}: its root is not there to be looked at`);
+    return { ...idMapsOf(stored.init), tree: await openRootTree(stored.init) };
   }
 
   /** Stops all its processes where they are. @throws TareError `state` unless it is running, or created */

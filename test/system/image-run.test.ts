@@ -1,5 +1,5 @@
 /** `tare run IMAGE` and the other commands that make a container of an image, as the command line has them. */
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -92,6 +92,13 @@ describe('a container of an image', () => {
     expect(ran.stdout).toContain('/home/user\n');
     const [folder = ''] = folders();
     expect(existsSync(join(world.folder, 'root/containers', folder, 'upper/tmp/of-exec'))).toBe(true);
+    const tar = join(world.folder, 'tmp/one.tar');
+    expect(await world.tare(['export', '--pause', '-o', tar, 'one'])).toEqual({ status: 0, stdout: '', stderr: '' });
+    const listed = (await world.run(['tar', '--numeric-owner', '-tvf', tar])).stdout;
+    expect(listed).toMatch(/^-rw-r--r-- 1000\/1000 +0 .* tmp\/of-exec$/m);
+    expect(listed).toMatch(/^-rwxr-xr-x 0\/0 .* bin\/busybox$/m);
+    expect(listed).not.toMatch(/ (proc|dev|sys)\/./);
+    rmSync(tar);
     expect((await world.tare(['delete', '--force', 'one'])).status).toBe(0);
     expect((await running).status).toBe(137);
     expect(folders()).toEqual([]);
