@@ -4,6 +4,7 @@
  * colours are left out, other control characters are made visible (attack 31).
  */
 import type { BuildEvent, OnBuildEvent, StepInfo } from '../image/build/events.js';
+import { printable } from './print.js';
 
 export interface BuildProgress {
   readonly report: OnBuildEvent;
@@ -54,7 +55,8 @@ class PlainProgress implements BuildProgress {
         this.#begun.set(number, performance.now());
         return [stepTitle(event.step)];
       case 'output': {
-        const since = seconds(performance.now() - (this.#begun.get(number) ?? performance.now()), 3);
+        const now = performance.now();
+        const since = seconds(now - (this.#begun.get(number) ?? now), 3);
         return this.#linesOf(number)
           .add(event.data)
           .map((line) => `${since} ${line}`);
@@ -179,16 +181,10 @@ function shownLine(line: string): string {
   return plainText(parts.at(-1) ?? '');
 }
 
-/** Without sequences that set colours (ECMA-48, SGR) or erase a line (EL); other control characters as \xNN. */
+/** Without sequences that set colours (ECMA-48, SGR) or erase a line (EL); what else could move the cursor is made visible. */
 export function plainText(text: string): string {
-  return (
-    text
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-      .replace(/\x1b\[[0-9;]*[mK]/g, '')
-      .replace(/\n/g, ' ')
-      .replace(/\t/g, '    ')
-      .replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`)
-  );
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  return printable(text.replace(/\x1b\[[0-9;]*[mK]/g, '').replace(/\t/g, '    '));
 }
 
 function seconds(ms: number, digits = 1): string {

@@ -23,6 +23,8 @@ import { TareError } from '../kernel/error.js';
 import { writeFileAtomic } from '../kernel/files.js';
 import { OPEN_UNTRUSTED, readRegular } from '../kernel/read-regular.js';
 import { makeBuildProgress, type ProgressMode, plainText } from './build-progress.js';
+import { interruptible } from './interrupt.js';
+import { inOwnUserNamespace } from './own-users.js';
 import { print, printable, printNow } from './print.js';
 import { standardError } from './progress.js';
 import { reportError } from './report-error.js';
@@ -78,24 +80,25 @@ Examples:
   tare build -o type=local,dest=./out --target binaries .`,
     )
     .action(async (context: string, options: Options) => {
+      if (await inOwnUserNamespace()) return;
       const mode = modeOf(options);
-      const interrupted = new AbortController();
-      const stop = () => interrupted.abort(new TareError('state', 'the build was interrupted'));
-      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+      const outputs = (options.output ?? []).map(parseOutput);
       const progress = makeBuildProgress(mode, standardError);
-      try {
-        using store = await ImageStore.open();
-        const outputs = (options.output ?? []).map(parseOutput);
-        const result = await run(store, context, options, progress.report, interrupted.signal);
-        progress.close();
-        for (const output of outputs) await writeOutput(store, result, output, interrupted.signal);
-        await report(result, options, mode);
-      } catch (error) {
-        progress.close();
-        process.exitCode = explain(error, mode);
-      } finally {
-        for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, stop);
-      }
+      await interruptible(async (signal) => {
+        try {
+          using store = await ImageStore.open();
+          const result = await run(store, context, options, progress.report, signal);
+          progress.close();
+          for (const output of outputs) await writeOutput(store, result, output, signal);
+          await report(result, options, mode);
+        } catch (error) {
+          progress.close();
+          const exitCode = explain(error, mode);
+          // What Ctrl-C ends with is said there.
+          if (signal.aborted) throw error;
+          process.exitCode = exitCode;
+        }
+      });
     });
 }
 
