@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import type { Ran } from '../harness/world.js';
 import { Place, RUNTIME } from './engine.js';
 
-/** The network namespace of `--network host` stays mounted. */
-const DOCKERS_OWN = /^mount .*\/exec\/netns\/default \(nsfs\)$/;
+/** The network namespace of `--network host` stays mounted, and BuildKit's cgroups stay. */
+const DOCKERS_OWN = /^(?:mount .*\/exec\/netns\/default \(nsfs\)|cgroup .*\/buildkit)$/;
 
 export class Docker {
   private constructor(

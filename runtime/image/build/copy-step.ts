@@ -4,7 +4,7 @@ import { TareError } from '../../kernel/error.js';
 import { mountOverlay } from '../snapshot/index.js';
 import type { OverlayFolders } from '../types.js';
 import { type Circumstances, expander, type StageState, variables } from './configure.js';
-import { digestSelected, type Selected, type SourceTree, select, whyNothing } from './context/index.js';
+import { digestSelected, isPattern, type Selected, type SourceTree, select, whyNothing } from './context/index.js';
 import { type CopyItem, copyInto, isAddress, type ModeChange, parseMode, resolveOwner } from './copy/index.js';
 import { isGit } from './downloads.js';
 import type { FileStep, StageFiles } from './files.js';
@@ -199,10 +199,16 @@ function selectAll(options: CopyStepOptions, { sources }: Said, tree: SourceTree
   );
 }
 
-function selectOne({ circumstances }: CopyStepOptions, tree: SourceTree, path: string, word: Word): Selected[] {
+/** A pattern beside other sources may match nothing: `COPY package.json lock*.json ./`. */
+function selectOne(
+  { circumstances, instruction }: CopyStepOptions,
+  tree: SourceTree,
+  path: string,
+  word: Word,
+): Selected[] {
   return placed(circumstances, word, () => {
     const found = select(tree, path);
-    if (found.length > 0) return found;
+    if (found.length > 0 || (instruction.sources.length > 1 && isPattern(path))) return found;
     throw new TareError('not-found', `${JSON.stringify(path)} cannot be copied: ${whyNothing(tree, path)}`);
   });
 }

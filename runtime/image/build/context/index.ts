@@ -12,6 +12,7 @@ import { IgnoreRules } from './ignore.js';
 import type { SourceTree } from './tree.js';
 
 export { type DigestOptions, digestSelected, type FileDigests } from './digest.js';
+export { isPattern } from './glob.js';
 export { IgnoreRules } from './ignore.js';
 export { cleanPath, type Selected, select, whyNothing } from './select.js';
 export type { SourceTree } from './tree.js';

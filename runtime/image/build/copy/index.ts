@@ -95,6 +95,8 @@ class Copy {
     if (item.kind === 'content') return this.#addContent(item.name, item.content);
     if (item.kind === 'download') return this.#addDownload(item);
     const { selected } = item;
+    // Names of one file stay so within a source; sources are copied each for itself.
+    this.#links.clear();
     if (isDirectory(selected.status)) return this.#addFolder(selected);
     using file = openName(selected.tree.root, selected.path);
     if (!file)
