@@ -144,6 +144,11 @@ class StoreSnapshots implements Snapshots {
   ): Promise<AppliedLayer> {
     signal.throwIfAborted();
     const { descriptor, diffId } = task;
+    if (!diffId.startsWith('sha256:'))
+      throw new TareError(
+        'unsupported',
+        `the layer ${shortDigest(descriptor.digest)} has the diff id ${diffId}: Tare knows layers by sha256`,
+      );
     native.mkdirat(AT_FDCWD, join(pending.path, 'fs'), 0o755);
     using target = openFolder(join(pending.path, 'fs'));
     const overlay = flavour();

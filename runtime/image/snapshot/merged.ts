@@ -5,7 +5,9 @@
  */
 import { statSync } from 'node:fs';
 import { relative } from 'node:path';
+import { native } from '../../kernel/addon.js';
 import { CLONE_NEWNS } from '../../kernel/constants/clone.js';
+import { OVERLAYFS_SUPER_MAGIC } from '../../kernel/constants/magic.js';
 import {
   FSCONFIG_CMD_CREATE,
   FSCONFIG_SET_FLAG,
@@ -206,6 +208,13 @@ function checkFolders({ lower, upper, work }: OverlayFolders): void {
     if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
       throw new TareError('not-found', `there is no folder ${path}`, { path });
     }
+  }
+  if (upper !== undefined && native.fsMagic(upper) === OVERLAYFS_SUPER_MAGIC) {
+    throw new TareError(
+      'unsupported',
+      `${upper} is on an overlay, as in a container, and the kernel puts no other over that: use --root with a folder of another file system`,
+      { path: upper },
+    );
   }
 }
 

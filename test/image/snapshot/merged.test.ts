@@ -124,3 +124,15 @@ it('names the folder that is missing', async () => {
     message: 'there is no folder /nowhere/at/all',
   });
 });
+
+it('says where an upper folder cannot be', async () => {
+  using outer = await mountOverlay({ lower: layers(1, 'l'), ...upperOf() });
+  const at = `/proc/self/fd/${outer.fd}`;
+  mkdirSync(join(at, 'u'));
+  mkdirSync(join(at, 'w'));
+  const inner = { lower: layers(1, 'm'), upper: join(at, 'u'), work: join(at, 'w') };
+  await expect(mountOverlay(inner)).rejects.toMatchObject({
+    code: 'unsupported',
+    message: expect.stringMatching(/is on an overlay, as in a container/),
+  });
+});

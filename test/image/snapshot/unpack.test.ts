@@ -173,6 +173,12 @@ describe('a layer that is refused leaves nothing', () => {
     expect(leftIn('snapshots').length).toBe(snapshots.has(bottom.diffId) ? 1 : 0);
   });
 
+  it('its diff id is of another kind', async () => {
+    const other = makeImage([{ ...bottom, diffId: `sha512:${'a'.repeat(128)}` as Digest }]);
+    await expect(unpack(other)).rejects.toMatchObject({ code: 'unsupported' });
+    expect([leftIn('ingest'), leftIn('snapshots')]).toEqual([[], []]);
+  });
+
   it('the blob is damaged on the disk', async () => {
     await putImage(store, image, 'test:1');
     const { hex } = splitDigest(bottom.descriptor.digest);
