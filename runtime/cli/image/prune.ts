@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { prune } from '../../image/prune.js';
 import { print, printable } from '../print.js';
 import { formatBytes } from '../progress.js';
+import { counted } from './counted.js';
 import { containersFolder, withStore } from './with-store.js';
 
 export function pruneCommand(): Command {
@@ -25,18 +26,15 @@ Examples:
           containers: containersFolder(),
         });
         for (const name of untagged) await print(`Untagged: ${printable(name)}\n`);
-        const what = [
-          ...counted(blobs, 'blob'),
-          ...counted(snapshots, 'unpacked layer'),
-          ...counted(leftovers, 'leftover'),
-          ...counted(containers.length, 'folder of a container', 'folders of containers'),
+        const counts: [number, string, string?][] = [
+          [blobs, 'blob'],
+          [snapshots, 'unpacked layer'],
+          [leftovers, 'leftover'],
+          [containers.length, 'folder of a container', 'folders of containers'],
         ];
+        const what = counts.filter(([count]) => count > 0).map((one) => counted(...one));
         if (what.length > 0) await print(`Removed ${what.join(', ')}\n`);
         await print(`Freed ${formatBytes(bytes)} (${bytes} bytes)\n`);
       }),
     );
-}
-
-function counted(count: number, one: string, many = `${one}s`): string[] {
-  return count === 0 ? [] : [`${count} ${count === 1 ? one : many}`];
 }

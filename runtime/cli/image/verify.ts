@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { Command } from 'commander';
 import { print, printable } from '../print.js';
 import { formatBytes, makeTransferProgress } from '../progress.js';
+import { counted } from './counted.js';
 import { withStore } from './with-store.js';
 
 export function verifyCommand(): Command {
@@ -32,7 +33,7 @@ Examples:
         if (problems.length > 0) process.exitCode = 1;
         else if (!quiet)
           await print(
-            `${images} images, ${blobs} blobs (${formatBytes(bytes)}) and ${snapshots} unpacked layers are as they must be\n`,
+            `all as it must be: ${counted(images, 'image')}, ${counted(blobs, 'blob')} (${formatBytes(bytes)}), ${counted(snapshots, 'unpacked layer')}\n`,
           );
       }),
     );

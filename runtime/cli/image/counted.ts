@@ -1,0 +1,4 @@
+/** `1 blob`, `2 blobs`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
