@@ -71,10 +71,17 @@ async function runHelper(
       timeout: TIMEOUT_MS,
       killSignal: 'SIGKILL',
     });
-    let output = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-      if (output.length > MAX_OUTPUT) child.kill('SIGKILL');
+    const output: Buffer[] = [];
+    let size = 0;
+    const tooMuch = new TareError('timeout', `${program} ${word} did not come to an end, or said too much`);
+    child.stdout.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      output.push(chunk);
+      if (size <= MAX_OUTPUT) return;
+      // Its own children may write as well: with nobody to read, they end.
+      child.stdout.destroy();
+      child.kill('SIGKILL');
+      reject(tooMuch);
     });
     // It may end without having read the question.
     child.stdin.on('error', () => undefined);
@@ -89,10 +96,8 @@ async function runHelper(
           : cause,
       ),
     );
-    child.once('close', (code, signal) => {
-      if (signal === null) resolve({ code, output });
-      else reject(new TareError('timeout', `${program} ${word} did not come to an end, or said too much`));
-    });
+    child.once('exit', (_, signal) => signal !== null && reject(tooMuch));
+    child.once('close', (code) => resolve({ code, output: Buffer.concat(output).toString() }));
     child.stdin.end(input);
   });
 }

@@ -5,7 +5,7 @@ export interface Limits {
   readonly connectMs: number;
   /** Without a single byte. */
   readonly stallMs: number;
-  /** What a transfer must get through in `stallMs`, in bytes: one byte a minute is a stall too. */
+  /** What a transfer must get through in `stallMs`, and in an attempt that counts as progress, in bytes: a byte now and then is a stall too. */
   readonly stallBytes: number;
   /** Until a small document (a manifest, a token, an error) is there as a whole. */
   readonly documentMs: number;

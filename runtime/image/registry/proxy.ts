@@ -16,11 +16,8 @@ export function proxyFor(url: URL, env: NodeJS.ProcessEnv): URL | undefined {
   const kind = url.protocol === 'https:' ? 'https_proxy' : 'http_proxy';
   const value = env[kind] || env[kind.toUpperCase()];
   if (!value || isLoopback(url.hostname) || isExcepted(url, env.no_proxy || env.NO_PROXY || '')) return undefined;
-  const proxy = URL.canParse(value)
-    ? new URL(value)
-    : URL.canParse(`http://${value}`)
-      ? new URL(`http://${value}`)
-      : undefined;
+  const written = value.includes('://') ? value : `http://${value}`;
+  const proxy = URL.canParse(written) ? new URL(written) : undefined;
   if (proxy?.protocol === 'http:') return proxy;
   throw new TareError(
     'config',
