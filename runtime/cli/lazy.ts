@@ -25,6 +25,8 @@ export async function addCommands(
     const command = isAsked ? await entry.load(words.slice((at as number) + 1)) : parent.createCommand(entry.name);
     parent.addCommand(command.name(entry.name).description(entry.description));
   }
+  // Help is about a command that there is; else --help would hide that there is none.
+  if (wanted !== undefined && !entries.some(({ name }) => name === wanted)) parent.helpOption(false);
   return wanted;
 }
 
