@@ -2,11 +2,8 @@
  * `tare build`: an image from a Dockerfile and the folder that it copies from. Progress goes to standard error; with --quiet the image's id to standard
  * output. A RUN that fails ends it with 1, as with docker; what Tare itself cannot do with 125.
  */
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { BuildContext } from '../image/build/context/index.js';
 import {
   type BuildOptions,
   type BuildResult,
@@ -21,7 +18,7 @@ import { fullName, parseReference } from '../image/reference.js';
 import { ImageStore } from '../image/store/index.js';
 import { TareError } from '../kernel/error.js';
 import { writeFileAtomic } from '../kernel/files.js';
-import { OPEN_UNTRUSTED, readRegular } from '../kernel/read-regular.js';
+import { openInput } from './build-input.js';
 import { makeBuildProgress, type ProgressMode, plainText } from './build-progress.js';
 import { interruptible } from './interrupt.js';
 import { inOwnUserNamespace } from './own-users.js';
@@ -40,6 +37,7 @@ interface Options {
   readonly pull?: boolean;
   readonly platform?: string;
   readonly network?: string;
+  readonly allow?: readonly string[];
   readonly progress: string;
   readonly quiet?: boolean;
   readonly iidfile?: string;
@@ -60,6 +58,7 @@ export function buildCommand(): Command {
     .option('--pull', 'ask the registry for base images that are here too')
     .option('--platform <os/arch>', 'build for another platform')
     .option('--network <none|host>', 'the network of RUN; none unless told')
+    .option('--allow <network.host>', 'let RUN --network=host of the Dockerfile have it', collect)
     .option('--progress <auto|plain|quiet>', 'how progress is shown', 'auto')
     .option('-q, --quiet', 'print nothing but the image’s id')
     .option('--iidfile <path>', 'write the image’s id to a file')
@@ -68,7 +67,7 @@ export function buildCommand(): Command {
     .addHelpText(
       'after',
       `
-A container of RUN has no network unless --network=host (or RUN --network=host) gives it this machine's.
+A container of RUN has no network unless --network=host gives it this machine's; with --allow network.host only where the Dockerfile asks for it.
 With SOURCE_DATE_EPOCH, in the environment or as --build-arg, the same input gives the same bytes on any day.
 
 Examples:
@@ -114,7 +113,7 @@ async function run(
     if (reference.digest === undefined) return reference;
     throw new TareError('usage', `--tag ${name}: a name with a digest cannot be given`);
   });
-  using input = openInput(contextPath, options.file);
+  await using input = await openInput(store, contextPath, options.file);
   return await build(store, {
     ...input,
     names,
@@ -126,76 +125,11 @@ async function run(
     pull: options.pull ? 'always' : 'missing',
     ...(options.platform !== undefined && { platform: parsePlatform(options.platform) }),
     ...(options.network !== undefined && { network: networkOf(options.network) }),
+    allowHostNetwork: isAllowed(options.allow ?? []),
     ...(process.env.SOURCE_DATE_EPOCH && { epoch: epochOf(process.env.SOURCE_DATE_EPOCH) }),
     ...(onEvent && { onEvent }),
     signal,
   });
-}
-
-interface Input extends Disposable {
-  readonly dockerfile: string;
-  readonly file: string;
-  readonly context: BuildContext;
-}
-
-/** The Dockerfile, and the folder that it copies from. With "-" for the folder there is nothing to copy. */
-function openInput(contextPath: string, file: string | undefined): Input {
-  if (contextPath === '-') {
-    if (file !== undefined)
-      throw new TareError('usage', 'with "-" for the context the Dockerfile is standard input: leave --file out');
-    const dockerfile = readDockerfile('-');
-    const folder = mkdtempSync(join(tmpdir(), 'tare-build-'));
-    const remove = () => rmSync(folder, { recursive: true, force: true });
-    try {
-      const context = BuildContext.open(folder);
-      return {
-        dockerfile,
-        file: 'standard input',
-        context,
-        [Symbol.dispose]: () => {
-          context[Symbol.dispose]();
-          remove();
-        },
-      };
-    } catch (error) {
-      remove();
-      throw error;
-    }
-  }
-  const path = file === undefined ? join(contextPath, 'Dockerfile') : file;
-  const context = path === '-' ? BuildContext.open(contextPath) : BuildContext.open(contextPath, path);
-  try {
-    const name = path === '-' ? 'standard input' : path;
-    return { dockerfile: readDockerfile(path), file: name, context, [Symbol.dispose]: () => context[Symbol.dispose]() };
-  } catch (error) {
-    context[Symbol.dispose]();
-    throw error;
-  }
-}
-
-const MAX_DOCKERFILE = 4 << 20;
-
-/** @throws TareError `not-found`, `usage` */
-function readDockerfile(path: string): string {
-  const data = path === '-' ? readFileSync(0) : readFile(path);
-  // gzip, or a tar archive: "ustar" stands in its first header.
-  if (data[0] === 0x1f || data.subarray(257, 262).toString() === 'ustar')
-    throw new TareError('usage', 'standard input is an archive: unpack it into a folder, and give that');
-  return data.toString();
-}
-
-function readFile(path: string): Buffer {
-  try {
-    const fd = openSync(path, OPEN_UNTRUSTED);
-    try {
-      return readRegular(fd, MAX_DOCKERFILE);
-    } finally {
-      closeSync(fd);
-    }
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
-    throw new TareError('not-found', `there is no Dockerfile ${path}: name it with --file`, { cause, path });
-  }
 }
 
 function modeOf({ progress, quiet }: Options): ProgressMode {
@@ -208,6 +142,12 @@ function networkOf(text: string): 'none' | 'host' {
   if (text === 'none' || text === 'host') return text;
   if (text === 'default') return 'none';
   throw new TareError('usage', `--network ${text}: must be none or host, as Tare has no other network yet`);
+}
+
+function isAllowed(allow: readonly string[]): boolean {
+  const other = allow.find((one) => one !== 'network.host');
+  if (other === undefined) return allow.length > 0;
+  throw new TareError('usage', `--allow ${other}: there is only network.host to be allowed`);
 }
 
 /** `NAME=value`; where there is an environment the name alone passes on its value, if it has one. */

@@ -51,6 +51,8 @@ export interface BuildOptions {
   readonly platform?: Platform;
   /** Of RUNs that do not say otherwise. `none` unless told: Tare has no network for containers but the host's. */
   readonly network?: Network;
+  /** Whether a RUN that asks for the host's network gets it; so it does where all have it. */
+  readonly allowHostNetwork?: boolean;
   /** In seconds since 1970: no time in the image is later. Unless told, the build argument SOURCE_DATE_EPOCH. */
   readonly epoch?: number;
   /** Steps at work at a time: as many as there are processors, but at most 4, unless told. */
@@ -95,6 +97,7 @@ export async function build(store: ImageStore, options: BuildOptions): Promise<B
     signal: options.signal ? AbortSignal.any([failed.signal, options.signal]) : failed.signal,
     ...(epoch !== undefined && { epoch }),
     network: options.network ?? 'none',
+    allowHostNetwork: options.allowHostNetwork ?? options.network === 'host',
     steps,
   };
   await using downloads = new Downloads(store, session.signal);

@@ -53,7 +53,7 @@ export interface RunStepOptions {
 export async function runStep(options: RunStepOptions): Promise<FileStep> {
   const { session, instruction, state, mounts, where } = options;
   const { config } = state;
-  const network = networkOf(instruction, session.network);
+  const network = networkOf(options);
   const key = {
     args: argsOf(options),
     script: instruction.command.form === 'script' ? instruction.command.text : undefined,
@@ -76,8 +76,13 @@ export function runCreatedBy(options: Pick<RunStepOptions, 'instruction' | 'stat
 }
 
 /** `default` is what the build was told; that is `none` unless told. */
-function networkOf({ network }: RunInstruction, ofBuild: Network): Network {
-  return network === 'default' ? ofBuild : network;
+function networkOf({ instruction: { network, at }, session, source }: RunStepOptions): Network {
+  if (network === 'default') return session.network;
+  if (network === 'host' && !session.allowHostNetwork && session.network !== 'host')
+    throw source.error(at, "this RUN wants the host's network: allow it with --allow network.host", {
+      code: 'permission',
+    });
+  return network;
 }
 
 /** Where a script lies in the container, while it runs. */
