@@ -11,6 +11,8 @@ import { packageRoot } from '../../../runtime/kernel/places.js';
 export interface Program extends Disposable {
   /** Its standard output and error are pipes. */
   start(...words: readonly string[]): ChildProcess;
+  /** The same in a user namespace of its own, where the caller alone is mapped, as root. */
+  startInUserNamespace(...words: readonly string[]): ChildProcess;
 }
 
 /** @param source the path of the program, from the root of the package */
@@ -27,8 +29,11 @@ export async function buildProgram(source: string): Promise<Program> {
     output: { file, format: 'esm' },
     logLevel: 'silent',
   });
+  const run = (command: string, words: readonly string[]) =>
+    spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'] });
   return {
-    start: (...words) => spawn(process.execPath, [file, ...words], { stdio: ['ignore', 'pipe', 'pipe'] }),
+    start: (...words) => run(process.execPath, [file, ...words]),
+    startInUserNamespace: (...words) => run('unshare', ['--user', '--map-root-user', process.execPath, file, ...words]),
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
   };
 }

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadImage } from '../../../runtime/image/image.js';
+import { parseReference } from '../../../runtime/image/reference.js';
 import { chainIdOf, mountOverlay, openSnapshots } from '../../../runtime/image/snapshot/index.js';
 import { ImageStore } from '../../../runtime/image/store/index.js';
 import type { Progress } from '../../../runtime/image/types.js';
@@ -304,4 +305,31 @@ describe('several processes', () => {
     expect(leftIn('snapshots').length).toBe(6);
     expect(leftIn('ingest')).toEqual([]);
   });
+});
+
+it('does the same in a user namespace, where an overlay has other attributes', async () => {
+  using program = await buildProgram('test/image/snapshot/changer.ts');
+  const plain = makeImage([
+    makeLayer([
+      { path: 'gone', content: '' },
+      { path: 'anew/old', content: '' },
+    ]),
+    makeLayer([{ path: 'anew/older', content: '' }, { path: 'anew/.wh..wh..opq' }]),
+  ]);
+  await putImage(store, plain, 'plain:1');
+  const folder = join(root, 'container');
+  for (const how of ['startInUserNamespace', 'start'] as const) {
+    mkdirSync(folder);
+    const { code, output } = await endOf(program[how](root, 'plain:1', folder));
+    expect([how, code, output.split('\n')]).toEqual([
+      how,
+      0,
+      ['./', 'anew/', 'anew/.wh..wh..opq', 'anew/new', '.wh.gone', ''],
+    ]);
+    rmSync(folder, { recursive: true });
+    // The other's attributes mean nothing to this one.
+    await store.names.delete(parseReference('plain:1'));
+    await store.collectGarbage({ partials: true });
+    await putImage(store, plain, 'plain:1');
+  }
 });
