@@ -1,7 +1,4 @@
 /** Commands about images need several users: who is not root runs them as the root of a user namespace of their own. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { dataRoot } from '../kernel/places.js';
 import { warn } from './report-error.js';
 
 /**
@@ -13,9 +10,4 @@ export async function inOwnUserNamespace(): Promise<boolean> {
   const { runAsOwnRoot } = await import('../container/own-users.js');
   process.exitCode = await runAsOwnRoot((sentence) => warn('tare', sentence));
   return true;
-}
-
-/** As above, for commands about containers: those of images have files of several users. */
-export async function inOwnUserNamespaceForContainers(): Promise<boolean> {
-  return existsSync(join(dataRoot(), 'containers')) && inOwnUserNamespace();
 }

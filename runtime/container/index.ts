@@ -8,6 +8,7 @@ export type { ExitStatus } from './exit-status.js';
 export { collectGarbage } from './gc.js';
 export { homeOf } from './home.js';
 export type { CreateOptions } from './launch.js';
+export { removeOwnTree } from './own-users.js';
 export { type Prepared, type PrepareOptions, prepare } from './prepare.js';
 export type { RestoreOptions } from './restore.js';
 export { userOf } from './users.js';

@@ -9,9 +9,8 @@ import { TareError } from '../kernel/error.js';
 import { killProcess, type ProcessIdentity } from '../kernel/process-identity.js';
 import { stopScope } from '../kernel/systemd/scope.js';
 import type { Scope } from '../kernel/systemd/scope-name.js';
-import { removeTreeAt } from '../kernel/tree.js';
 import { claim, claimOf, isFreeFor, releaseClaim } from './cgroup-claim.js';
-import { removeAsOwnRoot } from './own-users.js';
+import { removeOwnTree } from './own-users.js';
 import { removeRootPlace } from './root-place.js';
 import type { StateDirectory } from './state-directory.js';
 
@@ -96,8 +95,7 @@ async function undo(entry: JournalEntry, owner: string): Promise<void> {
     case 'folders':
       return entry.paths.toReversed().forEach(removeFolder);
     case 'tree':
-      // Who is not root cannot remove what the users have written that are lent to them.
-      return process.geteuid?.() === 0 ? removeTreeAt(entry.path) : removeAsOwnRoot(entry.path);
+      return removeOwnTree(entry.path);
     case 'root':
       return removeRootPlace(entry.path);
   }

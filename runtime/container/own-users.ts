@@ -8,6 +8,7 @@ import { isatty } from 'node:tty';
 import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
 import { dataRoot, stateRoot } from '../kernel/places.js';
+import { removeTreeAt } from '../kernel/tree.js';
 import type { IdMapping } from '../oci/index.js';
 import { compileOwnUsers, ID_HELPERS, type OwnUsers, type PlanRun, runPlan } from '../plan/index.js';
 import { thisCaller } from './caller.js';
@@ -31,8 +32,9 @@ export async function runAsOwnRoot(onWarning: (sentence: string) => void): Promi
   }
 }
 
-/** Removes a folder with what the caller's further users have written in it. @throws TareError `permission` */
-export async function removeAsOwnRoot(path: string): Promise<void> {
+/** Removes a folder with what the caller's further users have written in it, which only root can by themself. @throws TareError `permission` */
+export async function removeOwnTree(path: string): Promise<void> {
+  if (process.geteuid?.() === 0) return removeTreeAt(path);
   const { code } = exitStatus(await startAsOwnRoot('/bin/rm', ['rm', '-rf', '--', path], {}, () => undefined).exited);
   if (code !== 0) throw new TareError('permission', `${path} cannot be removed: rm ended with ${code}`, { path });
 }

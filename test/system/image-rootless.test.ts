@@ -142,4 +142,21 @@ describe('a user who is not root', () => {
       await world.run(['umount', '/etc/subuid']);
     }
   });
+
+  it('builds, lists and removes images, whose layers have files of several owners', async () => {
+    const context = join(own, 'context');
+    mkdirSync(context);
+    writeFileSync(
+      join(context, 'Dockerfile'),
+      'FROM busybox\nRUN echo made > /made && chown 33:44 /made\nCMD ["cat", "/made"]\n',
+    );
+    await world.run(['chown', '-R', `${UID}:${UID}`, context]);
+    const built = await tare(['build', '-t', 'made', context]);
+    expect([built.status, built.status === 0 ? '' : built.stderr]).toEqual([0, '']);
+    expect((await tare(['run', 'made'])).stdout).toBe('made\n');
+    expect((await tare(['images'])).stdout).toMatch(/^made +latest/m);
+    expect((await tare(['rmi', 'made'])).status).toBe(0);
+    expect((await tare(['image', 'prune', '--all'])).status).toBe(0);
+    expect(readdirSync(join(own, 'data/images/snapshots'))).toEqual([]);
+  });
 });

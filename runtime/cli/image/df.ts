@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { diskUsage } from '../../image/usage.js';
 import { formatTable, print } from '../print.js';
 import { formatBytes } from '../progress.js';
-import { containersFolder, withStore } from './with-store.js';
+import { containersFolder, withStoreAsOwnRoot } from './with-store.js';
 
 export function dfCommand(): Command {
   return new Command('df')
@@ -18,7 +18,7 @@ Examples:
   tare system df --json`,
     )
     .action(({ json }: { json?: boolean }) =>
-      withStore(async (store) => {
+      withStoreAsOwnRoot(async (store) => {
         const rows = diskUsage(store, containersFolder());
         if (json) return print(`${JSON.stringify(rows, null, 2)}\n`);
         const table = rows.map(({ kind, count, active, bytes, reclaimable }) => [

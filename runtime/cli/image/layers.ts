@@ -8,7 +8,7 @@ import type { Image } from '../../image/types.js';
 import { shortDigest } from '../../oci/image/index.js';
 import { formatTable, print, printable } from '../print.js';
 import { formatBytes } from '../progress.js';
-import { withStore } from './with-store.js';
+import { withStoreAsOwnRoot } from './with-store.js';
 
 interface LayersOptions {
   readonly tree?: boolean;
@@ -33,7 +33,7 @@ Examples:
   tare image layers --json myapp | jq '.layers[].wasted'`,
     )
     .action((name: string, options: LayersOptions) =>
-      withStore(async (store) => {
+      withStoreAsOwnRoot(async (store) => {
         const image = loadImage(
           store,
           name,

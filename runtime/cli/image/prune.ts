@@ -4,7 +4,7 @@ import { prune } from '../../image/prune.js';
 import { print, printable } from '../print.js';
 import { formatBytes } from '../progress.js';
 import { counted } from './counted.js';
-import { containersFolder, withStore } from './with-store.js';
+import { containersFolder, withStoreAsOwnRoot } from './with-store.js';
 
 export function pruneCommand(): Command {
   return new Command('prune')
@@ -20,7 +20,7 @@ Examples:
   tare image prune --all`,
     )
     .action(({ all }: { all?: boolean }) =>
-      withStore(async (store) => {
+      withStoreAsOwnRoot(async (store) => {
         const { untagged, blobs, snapshots, leftovers, containers, bytes } = await prune(store, {
           all,
           containers: containersFolder(),

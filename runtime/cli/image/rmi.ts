@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { removeImage } from '../../image/remove.js';
 import { print, printable } from '../print.js';
 import { reportError } from '../report-error.js';
-import { withStore } from './with-store.js';
+import { withStoreAsOwnRoot } from './with-store.js';
 
 export function rmiCommand(): Command {
   return new Command('rmi')
@@ -23,7 +23,7 @@ Examples:
   tare rmi -f $(tare images -q)`,
     )
     .action((images: string[], { force }: { force?: boolean }) =>
-      withStore(async (store) => {
+      withStoreAsOwnRoot(async (store) => {
         const gone = new Set<string>();
         for (const image of images) {
           try {

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { print, printable } from '../print.js';
 import { formatBytes, makeTransferProgress } from '../progress.js';
 import { counted } from './counted.js';
-import { withStore } from './with-store.js';
+import { withStoreAsOwnRoot } from './with-store.js';
 
 export function verifyCommand(): Command {
   return new Command('verify')
@@ -21,7 +21,7 @@ Examples:
   tare image verify --repair && tare pull debian:12`,
     )
     .action(({ quiet, repair }: { quiet?: boolean; repair?: boolean }) =>
-      withStore(async (store) => {
+      withStoreAsOwnRoot(async (store) => {
         const progress = quiet ? undefined : makeTransferProgress(process.stderr);
         const { problems, blobs, bytes, images, snapshots } = await store
           .verify(progress?.report)

@@ -4,8 +4,8 @@
  */
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { removeOwnTree } from '../../container/index.js';
 import { dataRoot } from '../../kernel/places.js';
-import { removeTreeAt } from '../../kernel/tree.js';
 
 /** Where the folders of containers lie. */
 export function containersRoot(): string {
@@ -18,11 +18,11 @@ export function writeOwner(folder: string, stateDirectory: string): void {
 }
 
 /** Removes those whose container is no more. Returns how many. */
-export function collectFolders(root: string = containersRoot()): number {
+export async function collectFolders(root: string = containersRoot()): Promise<number> {
   const left = namesIn(root)
     .map((name) => join(root, name))
     .filter(isLeft);
-  for (const path of left) removeTreeAt(path);
+  for (const path of left) await removeOwnTree(path);
   return left.length;
 }
 

@@ -155,13 +155,13 @@ else
       expect(statSync(busybox)).toMatchObject({ ino: before.ino, size: before.size });
     });
 
-    it('has its folder removed by whoever finds that its state is gone', () => {
+    it('has its folder removed by whoever finds that its state is gone', async () => {
       const containers = join(folder, 'data/containers');
       mkdirSync(join(containers, 'left.1/upper/a'), { recursive: true });
       const owner = join(containers, 'left.1/owner');
       closeSync(openSync(owner, 'w'));
-      expect(collectFolders(containers)).toBe(1);
+      expect(await collectFolders(containers)).toBe(1);
       expect(readdirSync(containers)).toEqual([]);
-      expect(collectFolders(join(folder, 'none'))).toBe(0);
+      expect(await collectFolders(join(folder, 'none'))).toBe(0);
     });
   });
