@@ -2,7 +2,7 @@
 
 import { loadImage } from '../image/image.js';
 import { parsePlatform } from '../image/platform.js';
-import { parseReference } from '../image/reference.js';
+import { parseReference, type Reference } from '../image/reference.js';
 import type { ImageStore } from '../image/store/index.js';
 import type { Image, Lease, OnProgress, Platform } from '../image/types.js';
 import { TareError } from '../kernel/error.js';
@@ -30,9 +30,23 @@ export async function findOrPull(store: ImageStore, name: string, options: FindO
   const { lease, onProgress, signal } = options;
   const pulling = { lease, onProgress, signal, ...(platform && { platform }) };
   const reference = parseReference(name);
-  if (way === 'missing') return pullIfMissing(store, reference, pulling);
-  await pullNow(store, reference, pulling);
+  try {
+    if (way === 'missing') return await pullIfMissing(store, reference, pulling);
+    await pullNow(store, reference, pulling);
+  } catch (error) {
+    throw await withHint(error, reference, signal);
+  }
   return keep(loadImage(store, reference, platform), lease);
+}
+
+/** Some images can be had without a registry: then it says so. */
+async function withHint(error: unknown, reference: Reference, signal: AbortSignal | undefined): Promise<unknown> {
+  if (!(error instanceof TareError) || signal?.aborted) return error;
+  const { bootstrapHint } = await import('../image/bootstrap/index.js');
+  const hint = bootstrapHint(reference);
+  if (hint === undefined) return error;
+  const { code, message, path } = error;
+  return new TareError(code, `${message}; ${hint}`, { cause: error, ...(path !== undefined && { path }) });
 }
 
 /** With all that it takes to run it, as far as it is not unpacked; undefined where it may still be pulled. */

@@ -22,11 +22,14 @@ const LONG = 'a-name-that-does-not-fit-into-a-header-of-tar/'.repeat(4);
 
 const LONG_FOLDERS = [1, 2, 3, 4].map((count) => 'a-name-that-does-not-fit-into-a-header-of-tar/'.repeat(count));
 
+/** A link says of its file what the file says: engines differ in whom they believe. */
+const TOOL = { mode: 0o4755, mtime: '1600000002.123456789', uid: 0, gid: 5 };
+
 const base: readonly TarEntry[] = [
   { path: './', mode: 0o755, mtime: 1_600_000_000 },
   { path: 'bin/', mtime: '1600000001.000000001' },
-  { path: 'bin/tool', mode: 0o4755, content: 'tool', mtime: '1600000002.123456789', uid: 0, gid: 5 },
-  { path: 'bin/again', type: 'hardlink', target: 'bin/tool' },
+  { path: 'bin/tool', ...TOOL, content: 'tool' },
+  { path: 'bin/again', ...TOOL, type: 'hardlink', target: 'bin/tool' },
   { path: 'bin/capable', mode: 0o755, content: 'capable', xattrs: { 'security.capability': CAP_NET_RAW } },
   { path: 'dev/', mode: 0o700 },
   { path: 'dev/null', type: 'character', mode: 0o666, major: 1, minor: 3 },
@@ -59,7 +62,7 @@ const above: readonly TarEntry[] = [
   { path: '.wh.gone' },
   { path: 'changed', mode: 0o600, content: 'after', mtime: '1650000001.5' },
   { path: 'turned', content: 'a file now' },
-  { path: LINK_TO_BELOW, type: 'hardlink', target: 'bin/tool' },
+  { path: LINK_TO_BELOW, ...TOOL, type: 'hardlink', target: 'bin/tool' },
   { path: 'bin/', mtime: '1650000002.000000007' },
 ];
 
