@@ -323,6 +323,11 @@ describe('what is no layer', () => {
     ['an owner below zero', archive({ name: 'a', raw: { 108: Buffer.alloc(8, 0xff) } }), /impossible owner/],
     ['a name that is empty', archive({ name: '' }), /no name/],
     [
+      'an extended header whose second record has no length',
+      archive({ name: 'x', type: 'x', data: '13 mtime=1.5\n252SCHILY.xattr.user.a=b\n' }, { name: 'a' }),
+      /malformed record/,
+    ],
+    [
       'an extended header that is malformed',
       archive({ name: 'x', type: 'x', data: '99 path=a\n' }, { name: 'a' }),
       /malformed record/,

@@ -85,8 +85,8 @@ export async function* pieces(bytes: Uint8Array, size = bytes.length): AsyncGene
 }
 
 /** A folder `root` for the layer, in one of the test's own, which is removed. */
-export async function inFolder<T>(act: (root: string, folder: string) => T | Promise<T>): Promise<T> {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'tare-layer-')));
+export async function inFolder<T>(act: (root: string, folder: string) => T | Promise<T>, under = tmpdir()): Promise<T> {
+  const folder = realpathSync(mkdtempSync(join(under, 'tare-layer-')));
   try {
     mkdirSync(join(folder, 'root'));
     return await act(join(folder, 'root'), folder);

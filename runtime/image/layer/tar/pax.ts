@@ -22,7 +22,8 @@ export function parsePax(data: Buffer, at: number): Map<string, Buffer> {
     const length = /^[0-9]+$/.test(digits) ? Number(digits) : 0;
     const end = start + length;
     const equals = data.indexOf(0x3d, space + 1);
-    if (end > data.length || end <= space + 1 || data[end - 1] !== 0x0a || equals < 0 || equals >= end)
+    // A length of nothing would come back here for ever.
+    if (length === 0 || end > data.length || end <= space + 1 || data[end - 1] !== 0x0a || equals < 0 || equals >= end)
       throw malformed(at, 'an extended header has a malformed record');
     const key = data.toString('latin1', space + 1, equals);
     if (key === '' || key.includes('\0')) throw malformed(at, 'an extended header has a malformed keyword');
