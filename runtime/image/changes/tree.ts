@@ -79,7 +79,9 @@ export class ChangeTree {
     const isSame = stays && before !== undefined && sameDirectory(before, header);
     // Twice in one layer: it is told once, and the last is what counts.
     if (!isSame && !isOwn) {
-      const kind = before || hidden > 0 ? 'changed' : 'added';
+      // The root is there even if no layer has named it.
+      const isOld = before !== undefined || hidden > 0 || (path === '' && this.#now > 1);
+      const kind = isOld ? 'changed' : 'added';
       this.#layer.changes.push({ path, kind, type: header.type, bytes });
     }
     const target = link === undefined ? undefined : this.#find(link)?.content;

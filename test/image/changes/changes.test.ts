@@ -83,6 +83,11 @@ describe('imageChanges', () => {
     expect(layers.map(({ changes }) => brief(changes))).toEqual([['added d 0'], [], ['changed d 0']]);
   });
 
+  it('takes the root for there from the beginning', async () => {
+    const { layers } = await of(makeLayer([{ path: 'a' }]), makeLayer([{ path: './', mode: 0o700 }]));
+    expect(layers.map(({ changes }) => brief(changes))).toEqual([['added a 0'], ['changed / 0']]);
+  });
+
   it('does not care in which order a layer says that something is gone', async () => {
     const { layers } = await of(
       makeLayer([{ path: 'd/old', content: x(5) }]),
