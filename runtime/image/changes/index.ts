@@ -31,8 +31,9 @@ export interface LayerReport extends LayerChanges {
   readonly history: HistoryEntry | undefined;
 }
 
-/** All layers together may have as many entries: about a gigabyte of memory. */
-const MAX_ENTRIES = 4_000_000;
+/** Of all layers together: about a gigabyte of memory. */
+const MAX_ENTRIES = 1_500_000;
+const MAX_NAME_BYTES = 200 << 20;
 
 /** @throws TareError `protocol` a layer is damaged or hostile, `not-found` it is not in the store, `busy` the image has too many files to be looked at */
 export async function imageChanges(
@@ -41,9 +42,15 @@ export async function imageChanges(
 ): Promise<ImageChanges> {
   const tree = new ChangeTree();
   let entries = 0;
-  const count = () => {
-    if (++entries > MAX_ENTRIES)
-      throw new TareError('busy', `the image has more than ${MAX_ENTRIES} files: that is too many to be compared`);
+  let nameBytes = 0;
+  const count = (name: Buffer) => {
+    entries++;
+    nameBytes += name.length;
+    if (entries > MAX_ENTRIES || nameBytes > MAX_NAME_BYTES)
+      throw new TareError(
+        'busy',
+        `the image has more than ${MAX_ENTRIES} files, or ${MAX_NAME_BYTES} bytes in their names: too many to be compared`,
+      );
   };
   for (const descriptor of manifest.layers) {
     tree.begin();
@@ -70,7 +77,7 @@ async function readLayer(
   content: Pick<ContentStore, 'stream'>,
   { digest }: Descriptor,
   tree: ChangeTree,
-  count: () => void,
+  count: (name: Buffer) => void,
 ): Promise<void> {
   await withCompression(content.stream(digest) as AsyncIterable<Uint8Array>, async (packed, compression) => {
     const meter = new Meter(DEFAULT_BUDGET);
@@ -80,7 +87,7 @@ async function readLayer(
     const plain = metered(decompressed(compressed, compression), (size) => meter.addBytes(size));
     for await (const entry of tarEntries(plain)) {
       meter.addEntry();
-      count();
+      count(entry.name);
       const split = splitEntryName(entry.name, DEFAULT_BUDGET);
       if (!split) continue;
       const { parent, base } = split;

@@ -3,6 +3,7 @@
  * is known what a layer added, changed and removed, and how many bytes of it later layers hide: those are stored, sent, and never seen.
  * layer.md of the image specification, "Applying Changesets"
  */
+import { createHash } from 'node:crypto';
 import type { TarHeader } from '../layer/index.js';
 
 /** One path of a layer. */
@@ -37,7 +38,10 @@ interface Content {
 }
 
 interface Node {
-  header: TarHeader | undefined;
+  /** undefined of what is gone, and of a directory that no layer names. */
+  type: TarHeader['type'] | undefined;
+  /** Of a directory what a layer keeps of it besides its name: see `seal`. */
+  seal: string;
   layer: number;
   content: Content | undefined;
   children: Map<string, Node> | undefined;
@@ -69,14 +73,16 @@ export class ChangeTree {
   /** A file, directory … of this layer. `link`: the path of the file of which it is another name. */
   add(path: string, header: TarHeader, link?: string): void {
     const node = this.#make(path);
-    const { header: before, layer } = node;
+    const { type: before, layer } = node;
     const isDirectory = header.type === 'directory';
     const bytes = header.type === 'file' ? header.size : 0;
     const isOwn = before !== undefined && layer === this.#now;
-    const stays = isDirectory && (before === undefined || before.type === 'directory');
+    const stays = isDirectory && (before === undefined || before === 'directory');
     // A directory that no layer names has nothing of its own, but what is in it.
     const hidden = stays ? 0 : this.#forget(node, Number.POSITIVE_INFINITY).names;
-    const isSame = stays && before !== undefined && sameDirectory(before, header);
+    const seal = isDirectory ? sealOf(header) : '';
+    // Layers name the parents of what they have, mostly as they are.
+    const isSame = stays && before !== undefined && node.seal === seal;
     // Twice in one layer: it is told once, and the last is what counts.
     if (!isSame && !isOwn) {
       // The root is there even if no layer has named it.
@@ -88,7 +94,8 @@ export class ChangeTree {
     if (target) target.names++;
     node.content = target ?? (bytes > 0 ? { layer: this.#layer, bytes, names: 1 } : undefined);
     if (!target) this.#layer.bytes += bytes;
-    node.header = header;
+    node.type = header.type;
+    node.seal = seal;
     node.layer = this.#now;
   }
 
@@ -111,8 +118,8 @@ export class ChangeTree {
   }
 
   #removed(path: string, node: Node): void {
-    const type = node.header?.type ?? 'directory';
-    const old = node.header !== undefined && node.layer < this.#now;
+    const type = node.type ?? 'directory';
+    const old = node.type !== undefined && node.layer < this.#now;
     const { bytes, names } = this.#forget(node, this.#now);
     if (old || names > 0)
       this.#layer.changes.push({ path, kind: 'removed', type, bytes, below: Math.max(names - 1, 0) });
@@ -124,11 +131,11 @@ export class ChangeTree {
     let names = 0;
     const stack = [node];
     for (let at = stack.pop(); at; at = stack.pop()) {
-      if (at.header && at.layer < before) {
+      if (at.type !== undefined && at.layer < before) {
         names++;
         bytes += at.content?.bytes ?? 0;
         if (at.content && --at.content.names === 0) at.content.layer.wasted += at.content.bytes;
-        at.header = undefined;
+        at.type = undefined;
         at.content = undefined;
       }
       for (const child of at.children?.values() ?? []) stack.push(child);
@@ -158,17 +165,13 @@ export class ChangeTree {
 }
 
 function emptyNode(): Node {
-  return { header: undefined, layer: 0, content: undefined, children: undefined };
+  return { type: undefined, seal: '', layer: 0, content: undefined, children: undefined };
 }
 
-/** Layers name the parents of what they have, mostly as they are. */
-function sameDirectory(a: TarHeader, b: TarHeader): boolean {
-  return (
-    a.mode === b.mode &&
-    a.uid === b.uid &&
-    a.gid === b.gid &&
-    a.mtimeNs === b.mtimeNs &&
-    a.xattrs.length === b.xattrs.length &&
-    a.xattrs.every(({ name, value }) => b.xattrs.some((other) => other.name.equals(name) && other.value.equals(value)))
-  );
+/** The same for the same owner, mode, time and attributes; short, however many attributes somebody has given it. */
+function sealOf({ mode, uid, gid, mtimeNs, xattrs }: TarHeader): string {
+  const plain = `${mode} ${uid} ${gid} ${mtimeNs}`;
+  if (xattrs.length === 0) return plain;
+  const all = xattrs.map(({ name, value }) => `${name.toString('hex')}=${value.toString('hex')}`).sort();
+  return `${plain} ${createHash('sha256').update(all.join(',')).digest('base64')}`;
 }
