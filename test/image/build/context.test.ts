@@ -24,6 +24,7 @@ import {
 } from '../../../runtime/image/build/context/index.js';
 import { walk } from '../../../runtime/image/build/context/walk.js';
 import { native } from '../../../runtime/kernel/addon.js';
+import { OwnedFd } from '../../../runtime/kernel/fd.js';
 
 type Files = Readonly<Record<string, string | { readonly link: string }>>;
 
@@ -256,6 +257,23 @@ describe('sources', () => {
     ['/dev/null', 'is no folder'],
   ])('the context %s is refused', (folder, message) => {
     expect(() => BuildContext.open(folder)).toThrow(message);
+  });
+
+  it('have nothing of Tare’s own folders, which grow while they are copied', async () => {
+    await withFiles({ 'root/images/blob': '', 'root/containers/x': '', 'root/mine': '' }, (folder) => {
+      const before = process.env.TARE_ROOT;
+      process.env.TARE_ROOT = join(folder, 'root');
+      try {
+        using context = BuildContext.open(folder);
+        expect(select(context, 'root/*').map(({ path }) => path)).toEqual(['root/mine']);
+        using fd = new OwnedFd(native.open(folder, 0));
+        const seen = [...walk(fd.fd, [], context.hidden)].map(({ kind, path }) => `${kind} ${path}`);
+        expect(seen).toEqual(['enter root', 'file root/mine', 'leave root']);
+      } finally {
+        if (before === undefined) delete process.env.TARE_ROOT;
+        else process.env.TARE_ROOT = before;
+      }
+    });
   });
 
   it('leave no descriptor open', async () => {

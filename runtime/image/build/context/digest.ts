@@ -65,7 +65,7 @@ class Summary {
     if (isDirectory(selected.status)) {
       using folder = reopen(selected.tree.root, selected.path === '' ? [] : selected.path.split('/'));
       await this.#entry('', statusOf(folder.fd), folder.fd);
-      for (const event of walk(folder.fd, filtersOf(selected, this.#options.exclude)))
+      for (const event of walk(folder.fd, filtersOf(selected, this.#options.exclude), selected.tree.hidden))
         if (event.kind !== 'leave') await this.#entry(event.path, event.status, event.fd);
       return;
     }

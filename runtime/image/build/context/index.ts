@@ -2,14 +2,16 @@
  * The build context: a folder, held by its descriptor, with what its .dockerignore leaves out.
  * https://docs.docker.com/build/concepts/context/
  */
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { native } from '../../../kernel/addon.js';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, RESOLVE_IN_ROOT } from '../../../kernel/constants/open.js';
 import { TareError } from '../../../kernel/error.js';
 import { OwnedFd } from '../../../kernel/fd.js';
+import { dataRoot } from '../../../kernel/places.js';
 import { readRegularByPath } from '../../../kernel/read-regular.js';
 import { IgnoreRules } from './ignore.js';
-import type { SourceTree } from './tree.js';
+import { identityOf, type SourceTree, statusOf } from './tree.js';
 
 export { type DigestOptions, digestSelected, type FileDigests } from './digest.js';
 export { isPattern } from './glob.js';
@@ -23,12 +25,14 @@ export class BuildContext implements SourceTree, Disposable {
   readonly name = 'the build context';
   readonly folder: string;
   readonly ignore?: IgnoreRules;
+  readonly hidden: ReadonlySet<string>;
   readonly #root: OwnedFd;
 
   private constructor(folder: string, root: OwnedFd, ignore: IgnoreRules | undefined) {
     this.folder = folder;
     this.#root = root;
     if (ignore) this.ignore = ignore;
+    this.hidden = ownFolders();
   }
 
   /**
@@ -67,6 +71,18 @@ function refuseOthers(folder: string): void {
           ? 'a context in a git repository is not supported: clone it, and give the folder'
           : undefined;
   if (what !== undefined) throw new TareError('usage', what);
+}
+
+/** Where Tare keeps images and containers: a build writes there while the context is read. */
+function ownFolders(): Set<string> {
+  const paths = [join(dataRoot(), 'images'), join(dataRoot(), 'containers')];
+  const found = paths
+    .filter((path) => existsSync(path))
+    .map((path) => {
+      using folder = new OwnedFd(native.open(path, O_PATH | O_CLOEXEC));
+      return identityOf(statusOf(folder.fd));
+    });
+  return new Set(found);
 }
 
 function openRoot(folder: string): OwnedFd {

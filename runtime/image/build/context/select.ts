@@ -8,7 +8,17 @@ import { nearest } from '../parse/near.js';
 import { Glob, isPattern } from './glob.js';
 import type { IgnoreRules } from './ignore.js';
 import { resolveIn } from './resolve.js';
-import { bytesOf, isDirectory, namesIn, openFolder, openName, type SourceTree, shown, statusOf } from './tree.js';
+import {
+  bytesOf,
+  identityOf,
+  isDirectory,
+  namesIn,
+  openFolder,
+  openName,
+  type SourceTree,
+  shown,
+  statusOf,
+} from './tree.js';
 import { walk } from './walk.js';
 
 export interface Selected {
@@ -107,7 +117,7 @@ function isHidden(rules: IgnoreRules, tree: SourceTree, path: string, status: Fi
   if (!rules.checkWhole(shown(path)).ignored) return false;
   if (!isDirectory(status) || !rules.hasExceptions) return true;
   using folder = reopen(tree.root, path.split('/'));
-  for (const _ of walk(folder.fd, [{ rules, base: path }])) return false;
+  for (const _ of walk(folder.fd, [{ rules, base: path }], tree.hidden)) return false;
   return true;
 }
 
@@ -134,7 +144,9 @@ function search(
     const further = deep ? rest.slice(1) : rest;
     using file = openName(folder, name);
     if (!file) continue;
-    const isFolder = isDirectory(statusOf(file.fd));
+    const status = statusOf(file.fd);
+    if (tree.hidden?.has(identityOf(status))) continue;
+    const isFolder = isDirectory(status);
     if ((here || (deep && rest.length === 0)) && further.length === 0) found(whole);
     if (!isFolder || (!deep && (!here || rest.length === 0))) continue;
     using inner = openFolder(folder, name);

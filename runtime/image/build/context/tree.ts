@@ -24,6 +24,8 @@ export interface SourceTree {
   readonly root: number;
   /** What of it is not to be seen. */
   readonly ignore?: IgnoreRules;
+  /** Folders that are no part of it, by `identityOf`: Tare's own, which would grow while they are copied. */
+  readonly hidden?: ReadonlySet<string>;
   /** For errors: `the build context`, `the stage "build"`. */
   readonly name: string;
 }
@@ -44,6 +46,11 @@ export function asName(name: string): Buffer {
 
 export function isDirectory({ mode }: FileStatus): boolean {
   return (mode & S_IFMT) === S_IFDIR;
+}
+
+/** The same for the same file, by whatever name. */
+export function identityOf({ dev, ino }: FileStatus): string {
+  return `${dev}:${ino}`;
 }
 
 export function isSymlink({ mode }: FileStatus): boolean {

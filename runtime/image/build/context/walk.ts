@@ -5,7 +5,7 @@
 import { TareError } from '../../../kernel/error.js';
 import type { FileStatus } from '../../../kernel/native-files.js';
 import type { IgnoreRules, Matched } from './ignore.js';
-import { isDirectory, namesIn, openFolder, openName, shown, statusOf } from './tree.js';
+import { identityOf, isDirectory, namesIn, openFolder, openName, shown, statusOf } from './tree.js';
 
 export interface WalkEvent {
   readonly kind: 'enter' | 'file' | 'leave';
@@ -27,15 +27,20 @@ export interface Filter {
 /** Deeper than any path that a program can name; each level holds a descriptor. */
 const MAX_DEPTH = 2048;
 
-/** @param folder open for reading; stays the caller's */
-export function* walk(folder: number, filters: readonly Filter[]): Generator<WalkEvent, void, void> {
+/** @param folder open for reading; stays the caller's @param hidden folders that are left out, by `identityOf` */
+export function* walk(
+  folder: number,
+  filters: readonly Filter[],
+  hidden: ReadonlySet<string> = new Set(),
+): Generator<WalkEvent, void, void> {
   const state = filters.map(({ rules, base }) => (base === '' ? undefined : rules.checkWhole(base).matched));
-  yield* walkFolder({ folder, filters, path: '', state, pending: [], depth: 0 });
+  yield* walkFolder({ folder, filters, hidden, path: '', state, pending: [], depth: 0 });
 }
 
 interface Level {
   readonly folder: number;
   readonly filters: readonly Filter[];
+  readonly hidden: ReadonlySet<string>;
   readonly path: string;
   readonly state: readonly (Matched | undefined)[];
   /** Folders that are ignored, and not entered yet. */
@@ -54,6 +59,7 @@ function* walkFolder(level: Level): Generator<WalkEvent, void, void> {
     if (!file) continue;
     const status = statusOf(file.fd);
     if (isDirectory(status)) {
+      if (level.hidden.has(identityOf(status))) continue;
       yield* walkInto(level, { path, name, status, ignored, state });
     } else if (!ignored) {
       yield* level.pending.splice(0);

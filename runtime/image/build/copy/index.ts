@@ -150,7 +150,7 @@ class Copy {
     const levels: Level[] = [{ fd: target.fd, path: target.path, close: () => undefined }];
     const top = () => levels.at(-1) as Level;
     try {
-      for (const event of walk(from.fd, filtersOf(selected, this.#options.exclude))) {
+      for (const event of walk(from.fd, filtersOf(selected, this.#options.exclude), tree.hidden)) {
         await this.#pause();
         if (event.kind === 'file') await this.#file(top(), event.name, event.fd, event.status);
         else if (event.kind === 'leave') {

@@ -66,7 +66,7 @@ function stagesUsed(instruction: Instruction): Word[] {
 }
 
 /** Most are written in one way; the others are told. */
-function checkCasing({ stages, globalArgs, source }: Dockerfile, warn: Warn): void {
+function checkCasing({ stages, globalArgs }: Dockerfile, warn: Warn): void {
   const all = [...globalArgs, ...stages.flatMap((stage) => [stage, ...stage.instructions])];
   const names = all.map(({ at, original }) => ({ at, name: /^\S*/.exec(original)?.[0] ?? '' }));
   const upper = names.filter(({ name }) => name === name.toUpperCase()).length;
@@ -75,11 +75,7 @@ function checkCasing({ stages, globalArgs, source }: Dockerfile, warn: Warn): vo
   for (const { at, name } of names) {
     if (name === (capitals ? name.toUpperCase() : name.toLowerCase())) continue;
     const others = capitals ? 'in capitals' : 'in small letters';
-    warn(
-      'ConsistentInstructionCasing',
-      `write ${name} ${others}, like most of the instructions of ${source.place(at).split(':')[0]}`,
-      at,
-    );
+    warn('ConsistentInstructionCasing', `write ${name} ${others}, like most of the instructions here`, at);
   }
 }
 
