@@ -2,13 +2,12 @@
  * Making room: images that have lost their names, or all that no container uses, what builds remember, downloads that were interrupted, snapshots that nothing
  * needs, and the folders of containers that are gone.
  */
-import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { removeTreeAt } from '../kernel/tree.js';
 import { pruneCacheFolders } from './build/cache-mounts.js';
 import { BUILDS, removeDeadWork } from './build/work.js';
 import { familiarName } from './reference.js';
 import { usersOf } from './remove.js';
+import { collectFolders, leftFolders } from './run/leftover.js';
 import { bytesIn, type Collected, type ImageStore } from './store/index.js';
 
 export interface PruneOptions {
@@ -24,9 +23,6 @@ export interface Pruned extends Collected {
   /** Ids of containers whose folders were left. */
   readonly containers: readonly string[];
 }
-
-/** A container's folder is made some moments before it is known whose it is, in milliseconds. */
-const FOLDER_AGE = 60_000;
 
 export async function prune(store: ImageStore, { all = false, containers }: PruneOptions): Promise<Pruned> {
   const used = new Map(store.names.list().map(({ target }) => [target.digest, usersOf(store, target).length > 0]));
@@ -44,7 +40,7 @@ export async function prune(store: ImageStore, { all = false, containers }: Prun
     await pruneCacheFolders(store.root, Date.now() + 1);
   }
   const builds = cached - bytesIn(join(store.root, BUILDS));
-  const folders = pruneContainers(store, containers);
+  const folders = await pruneContainers(containers);
   const collected = await store.collectGarbage({ partials: true });
   return {
     ...collected,
@@ -54,23 +50,9 @@ export async function prune(store: ImageStore, { all = false, containers }: Prun
   };
 }
 
-/** The folders of containers whose state is gone: it was in memory when the machine stopped. */
-export function staleContainers(store: ImageStore, containers: string): string[] {
-  if (!existsSync(containers)) return [];
-  const owners = store.database.all<{ owner: string }>(`SELECT owner FROM leases WHERE kind = 'folder'`);
-  const living = new Set(owners.filter(({ owner }) => existsSync(owner)).map(({ owner }) => basename(owner)));
-  return readdirSync(containers).filter((id) => {
-    const facts = lstatSync(join(containers, id), { throwIfNoEntry: false });
-    return facts?.isDirectory() && !living.has(id) && Date.now() - facts.mtimeMs > FOLDER_AGE;
-  });
-}
-
-function pruneContainers(store: ImageStore, containers: string): { ids: string[]; bytes: number } {
-  const ids = staleContainers(store, containers);
-  let bytes = 0;
-  for (const id of ids) {
-    bytes += bytesIn(join(containers, id));
-    removeTreeAt(join(containers, id));
-  }
-  return { ids, bytes };
+async function pruneContainers(containers: string): Promise<{ ids: string[]; bytes: number }> {
+  const left = leftFolders(containers);
+  const bytes = left.reduce((sum, path) => sum + bytesIn(path), 0);
+  await collectFolders(containers);
+  return { ids: left.map((path) => basename(path)), bytes };
 }

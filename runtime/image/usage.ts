@@ -1,9 +1,9 @@
 /** How much room images, unpacked layers, the cache of builds and containers take, and how much of it could be had back. */
 import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Digest } from '../oci/image/index.js';
-import { staleContainers } from './prune.js';
 import { usersOf } from './remove.js';
+import { leftFolders } from './run/leftover.js';
 import { findReach } from './store/collect.js';
 import { bytesIn, type ImageStore } from './store/index.js';
 import type { Reach } from './store/reach.js';
@@ -37,7 +37,7 @@ export function diskUsage(store: ImageStore, containers: string): UsageRow[] {
   const images = store.names.list();
   const isFree = (kind: 'blobs' | 'snapshots') => (one: Sized) => !used[kind].has(one.id as Digest);
   const folders = foldersIn(containers);
-  const stale = new Set(staleContainers(store, containers));
+  const stale = new Set(leftFolders(containers).map((path) => basename(path)));
   const leftovers = foldersIn(join(store.root, 'ingest'));
   return [
     {

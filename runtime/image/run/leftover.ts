@@ -19,11 +19,16 @@ export function writeOwner(folder: string, stateDirectory: string): void {
 
 /** Removes those whose container is no more. Returns how many. */
 export async function collectFolders(root: string = containersRoot()): Promise<number> {
-  const left = namesIn(root)
-    .map((name) => join(root, name))
-    .filter(isLeft);
+  const left = leftFolders(root);
   for (const path of left) await removeOwnTree(path);
   return left.length;
+}
+
+/** Those that `collectFolders` would remove: their paths. */
+export function leftFolders(root: string): string[] {
+  return namesIn(root)
+    .map((name) => join(root, name))
+    .filter(isLeft);
 }
 
 const OWNER = 'owner';

@@ -298,7 +298,8 @@ describe('pruning', () => {
     mkdirSync(join(root, 'state', 'web'), { recursive: true });
     store.lease(join(root, 'state', 'web')).addSnapshot(chainId);
     for (const id of ['web', 'gone', 'new']) mkdirSync(join(containers, id), { recursive: true });
-    utimesSync(join(containers, 'gone'), 1, 1);
+    writeFileSync(join(containers, 'gone', 'owner'), join(root, 'state', 'gone'));
+    writeFileSync(join(containers, 'web', 'owner'), join(root, 'state', 'web'));
     {
       using lease = store.lease();
       await using partial = await store.content.ingest({ digest: digestOf('never'), size: 1000 }, lease);
