@@ -52,12 +52,14 @@ function nameOf(host: string): string {
 function mirrorOf(text: string, { plainHttp = false }: EndpointOptions): Endpoint {
   let url: URL;
   try {
-    url = new URL(/^https?:\/\//.test(text) ? text : `https://${text}`);
+    url = new URL(text.includes('://') ? text : `https://${text}`);
   } catch (error) {
     throw new TareError('usage', `${JSON.stringify(text)} is no mirror: it is written as https://host`, {
       cause: error,
     });
   }
+  if (url.protocol !== 'https:' && url.protocol !== 'http:')
+    throw new TareError('usage', `${JSON.stringify(text)} is no mirror: it is written as https://host`);
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
     throw new TareError('usage', `${JSON.stringify(text)} is no mirror: it has more than a host and a path`);
   if (url.protocol === 'http:' && !plainHttp && !isLoopback(url.hostname))
