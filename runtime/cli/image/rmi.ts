@@ -1,6 +1,7 @@
 /** `tare rmi`: takes names away, and removes what has none left and no container uses. */
 import { Command } from 'commander';
 import { removeImage } from '../../image/remove.js';
+import type { Digest } from '../../oci/image/index.js';
 import { print, printable } from '../print.js';
 import { reportError } from '../report-error.js';
 import { withStoreAsOwnRoot } from './with-store.js';
@@ -24,7 +25,7 @@ Examples:
     )
     .action((images: string[], { force }: { force?: boolean }) =>
       withStoreAsOwnRoot(async (store) => {
-        const gone = new Set<string>();
+        const gone = new Set<Digest>();
         for (const image of images) {
           try {
             const { untagged, nameless } = await removeImage(store, image, { force });
@@ -37,7 +38,8 @@ Examples:
         }
         if (gone.size === 0) return;
         await store.collectGarbage();
-        for (const digest of gone) await print(`Deleted: ${digest}\n`);
+        // A container, a build's cache or another command may keep it for now.
+        for (const digest of gone) if (!store.content.has(digest)) await print(`Deleted: ${digest}\n`);
       }),
     );
 }
