@@ -6,6 +6,9 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: () => Promise<stri
   oci: () => import('./oci.js'),
   crun: () => import('./crun.js'),
   stage: () => import('./stage.js'),
+  pull: () => import('./pull.js'),
+  build: () => import('./build.js'),
+  unpack: () => import('./unpack.js'),
   lab: () => import('./lab.js'),
 };
 

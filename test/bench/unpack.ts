@@ -1,0 +1,211 @@
+/**
+ * How fast images unpack: about 300 MB of this machine's /usr as one layer, against GNU tar and umoci; and as two layers, which are unpacked at the same
+ * time, against what docker and podman do to load them. And how much memory a layer of 2 GB takes.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createReadStream, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadImage } from '../../runtime/image/image.js';
+import { applyLayer } from '../../runtime/image/layer/index.js';
+import { openSnapshots } from '../../runtime/image/snapshot/index.js';
+import { ImageStore } from '../../runtime/image/store/index.js';
+import { native } from '../../runtime/kernel/addon.js';
+import { O_DIRECTORY, O_PATH } from '../../runtime/kernel/constants/open.js';
+import { OwnedFd } from '../../runtime/kernel/fd.js';
+import { packageRoot } from '../../runtime/kernel/places.js';
+import { Docker } from '../engines/docker.js';
+import { Place } from '../engines/engine.js';
+import { makeImage, makeLayer, putImage, type TestLayer, writeLayout } from '../harness/images.js';
+import { type Candidate, type Measured, ratio, sideBySide, table, verdict } from './measure.js';
+
+const SIZE = 300 * 2 ** 20;
+const ROUNDS = 3;
+const NAME = 'bench:1';
+
+export async function bench(): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'tare-bench-'));
+  try {
+    const files = someFiles('/usr', SIZE);
+    const lines = [await oneLayer(join(folder, 'one'), makeLayer(archiveOf(files, folder)))];
+    const middle = halfOf(files);
+    const halves = [files.slice(0, middle), files.slice(middle)].map((part) => makeLayer(archiveOf(part, folder)));
+    lines.push(await severalLayers(join(folder, 'two'), halves), memory(folder));
+    return lines.join('\n');
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** One layer: into an empty folder each, which is removed while nothing is measured. */
+async function oneLayer(folder: string, layer: TestLayer): Promise<string> {
+  mkdirSync(folder);
+  const packed = join(folder, 'layer.tar.gz');
+  writeFileSync(packed, layer.blob);
+  writeLayout(join(folder, 'layout'), [{ name: '1', image: makeImage([layer]) }]);
+  const target = join(folder, 'target');
+  const into = (name: string, run: () => Promise<void> | void): Candidate => ({
+    name,
+    run: async () => {
+      mkdirSync(target);
+      await run();
+    },
+    clean: async () => rmSync(target, { recursive: true }),
+  });
+  const [tare, tar, umoci] = (await sideBySide(
+    [
+      into('applyLayer', () => apply(packed, target)),
+      into('tar -xz', () =>
+        succeed('tar', '--numeric-owner', '--xattrs', '--xattrs-include=*', '-C', target, '-xzpf', packed),
+      ),
+      into('umoci unpack', () =>
+        succeed('umoci', 'unpack', '--image', `${join(folder, 'layout')}:1`, join(target, 'bundle')),
+      ),
+    ],
+    ROUNDS,
+    1,
+  )) as [Measured, Measured, Measured];
+  return [
+    `  one layer of ${(layer.tar.length / 2 ** 20).toFixed(0)} MiB, ${(layer.blob.length / 2 ** 20).toFixed(0)} MiB packed`,
+    table([tare, tar, umoci]),
+    verdict('unpacking one layer, of tar -xz', ratio(tare, tar), 1.3, 'x'),
+    verdict('unpacking one layer, of umoci unpack', ratio(tare, umoci), 1, 'x'),
+  ].join('\n');
+}
+
+/** Two layers: what is unpacked is forgotten again after each round. */
+async function severalLayers(folder: string, layers: readonly TestLayer[]): Promise<string> {
+  mkdirSync(folder);
+  const image = makeImage(layers);
+  const store = await ImageStore.open(join(folder, 'store'));
+  const docker = await Docker.open('bench-d', ['--storage-driver', 'overlay2']);
+  const place = await Place.open('bench-p');
+  try {
+    await putImage(store, image, NAME);
+    for (const at of [docker.place, place]) {
+      writeLayout(join(folder, 'layout'), [{ name: NAME, image }]);
+      succeed(
+        'skopeo',
+        'copy',
+        '--quiet',
+        `oci:${join(folder, 'layout')}:${NAME}`,
+        `docker-archive:${join(at.folder, 'bench.tar')}:${NAME}`,
+      );
+    }
+    const podman = (...args: string[]) =>
+      place.ok([
+        ...['podman', '--root', join(place.folder, 'data'), '--runroot', join(place.folder, 'run')],
+        ...['--storage-driver', 'overlay', '--cgroup-manager', 'cgroupfs', '--events-backend', 'file', ...args],
+      ]);
+    const measured = await sideBySide(
+      [
+        {
+          name: 'snapshots, two layers',
+          run: async () => {
+            using lease = store.lease();
+            await openSnapshots(store).unpack(loadImage(store, NAME), lease);
+          },
+          clean: async () => void (await store.collectGarbage()),
+        },
+        {
+          name: 'docker load',
+          run: async () => void (await docker.ok('load', '--quiet', '--input', join(docker.place.folder, 'bench.tar'))),
+          clean: async () => void (await docker.ok('rmi', '--force', NAME)),
+        },
+        {
+          name: 'podman load',
+          run: async () => void (await podman('load', '--quiet', '--input', join(place.folder, 'bench.tar'))),
+          clean: async () => void (await podman('rmi', '--force', '--all')),
+        },
+      ],
+      ROUNDS,
+      1,
+    );
+    const [tare, ...engines] = measured as [Measured, Measured, Measured];
+    return [
+      table(measured),
+      ...engines.map((engine) => verdict(`unpacking two layers, of ${engine.name}`, ratio(tare, engine), 1, 'x')),
+    ].join('\n');
+  } finally {
+    store.close();
+    await docker.place.close();
+    await place.close();
+  }
+}
+
+/** The most memory that a process had which did nothing else: VmHWM, proc_pid_status(5). */
+function memory(folder: string): string {
+  const block = Buffer.concat(Array.from({ length: 1024 }, (_, i) => createHash('sha512').update(`${i}`).digest()));
+  const path = join(folder, 'content');
+  writeFileSync(path, Buffer.alloc(64 * 2 ** 20, block));
+  // Members one after the other are one stream (RFC 1952): so 2 GB need not be packed, but only 64 MB.
+  const script = `
+    set -e; mkdir big out; truncate -s 2G big/file; tar -cf head.tar big; head -c 1024 head.tar | gzip -1 > big.gz
+    gzip -1 < content > member.gz; for i in $(seq 32); do cat member.gz; done >> big.gz; head -c 1024 /dev/zero | gzip >> big.gz`;
+  succeedIn(folder, 'sh', '-ec', script);
+  const measured = succeedIn(
+    folder,
+    process.execPath,
+    join(packageRoot(), 'dist/test/bench/unpack-memory.js'),
+    'big.gz',
+    'out',
+  );
+  return verdict('peak memory of a process that unpacks a layer of 2 GB', Number(measured) / 1024, 200, ' MB');
+}
+
+async function apply(packed: string, into: string): Promise<void> {
+  using target = new OwnedFd(native.open(into, O_PATH | O_DIRECTORY));
+  await applyLayer(createReadStream(packed, { highWaterMark: 2 ** 20 }), 'gzip', target.fd);
+}
+
+/** Paths below a folder, in order, until they have so many bytes. */
+function someFiles(top: string, bytes: number): string[] {
+  const found: string[] = [];
+  let sum = 0;
+  const visit = (path: string) => {
+    for (const { name, isFolder } of readdirSync(path, { withFileTypes: true })
+      .map((entry) => ({ name: entry.name, isFolder: entry.isDirectory() }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      if (sum >= bytes) return;
+      const below = join(path, name);
+      const { size } = lstatSync(below);
+      if (size > bytes / 20) continue; // an image is not one large file
+      if (!isFolder) sum += size;
+      found.push(below.slice(1));
+      if (isFolder) visit(below);
+    }
+  };
+  // The many small files, and then the large.
+  for (const part of ['share/doc', 'bin', 'lib']) visit(join(top, part));
+  return found;
+}
+
+function halfOf(files: readonly string[]): number {
+  const sizes = files.map((path) => lstatSync(join('/', path)).size);
+  const half = sizes.reduce((sum, size) => sum + size, 0) / 2;
+  let sum = 0;
+  return sizes.findIndex((size) => {
+    sum += size;
+    return sum >= half;
+  });
+}
+
+function archiveOf(files: readonly string[], folder: string): Buffer {
+  const list = join(folder, 'list');
+  writeFileSync(list, files.join('\0'));
+  return execFileSync('tar', ['-C', '/', '--no-recursion', '--numeric-owner', '--null', '-T', list, '-cf', '-'], {
+    maxBuffer: 2 ** 30,
+  });
+}
+
+function succeed(program: string, ...args: readonly string[]): void {
+  succeedIn('/', program, ...args);
+}
+
+function succeedIn(cwd: string, program: string, ...args: readonly string[]): string {
+  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd, encoding: 'utf8' });
+  if (error) throw error;
+  if (status !== 0) throw new Error(`${program}: status ${status}: ${stderr}`);
+  return stdout;
+}
