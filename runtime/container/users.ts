@@ -26,12 +26,12 @@ export function parseUserIn(rootfs: string, text: string): Pick<User, 'uid'> & P
 
 /**
  * The user that a container begins as, complete: groups by name and number are those that the root's /etc/group has the user in, and the own one
- * among them, as else who is in a group that is denied something could shed it (CVE-2022-36109). A group that is named is the only one.
+ * among them, as else who is in a group that is denied something could shed it (CVE-2022-36109). Where a group is named it is the only one.
  * @throws as `parseUserIn`
  */
 export function userOf(rootfs: string, text: string): User {
   const { uid, gid, additionalGids } = parseUserIn(rootfs, text === '' ? '0' : text);
-  if (text.includes(':')) return { uid, gid: gid ?? 0 };
+  if (text.includes(':')) return { uid, gid: gid ?? 0, additionalGids: [gid ?? 0] };
   const named = additionalGids !== undefined;
   const [name, , , own] = named ? [] : (lines(rootfs, 'etc/passwd').find((entry) => entry[2] === String(uid)) ?? []);
   const group = gid ?? (own === undefined ? 0 : validId(own, 'etc/passwd'));

@@ -60,7 +60,12 @@ export async function imageContainer(
     const mapped = settings.idMappings !== undefined;
     const mounts = [...volumes.map((volume) => volumeMount(volume, mapped)), ...(settings.mounts ?? [])];
     const tree = `/proc/self/fd/${root.fd}`;
-    const config = containerConfig(image.config, { hostname: hostnameOf(id), ...settings, mounts }, tree, rootfs);
+    const config = containerConfig(
+      image.config,
+      { ...settings, hostname: settings.hostname ?? hostnameOf(id), mounts },
+      tree,
+      rootfs,
+    );
     const home = homeOf(tree, config.process?.user.uid ?? 0);
     const bundle = {
       path,

@@ -67,10 +67,10 @@ describe('the user', () => {
     ['empty', '', { uid: 0, gid: 0, additionalGids: [0, 10] }],
     ['a name', 'web', { uid: 33, gid: 34, additionalGids: [34, 10, 90] }],
     ['the number of a name', '33', { uid: 33, gid: 34, additionalGids: [34, 10, 90] }],
-    ['a name and a group', 'web:log', { uid: 33, gid: 90 }],
+    ['a name and a group', 'web:log', { uid: 33, gid: 90, additionalGids: [90] }],
     ['a number that nobody has', '4000', { uid: 4000, gid: 0, additionalGids: [0] }],
-    ['numbers', '4000:5000', { uid: 4000, gid: 5000 }],
-    ['a number and a group by name', '4000:wheel', { uid: 4000, gid: 10 }],
+    ['numbers', '4000:5000', { uid: 4000, gid: 5000, additionalGids: [5000] }],
+    ['a number and a group by name', '4000:wheel', { uid: 4000, gid: 10, additionalGids: [10] }],
   ])('%s', (_, User, user) => {
     expect(compile(User === undefined ? {} : { User }).process?.user).toEqual(user);
     if (User) expect(compile({ User: 'web' }, { user: User }).process?.user).toEqual(user);
