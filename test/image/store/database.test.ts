@@ -2,13 +2,12 @@
 import {
   mkdirSync,
   mkdtempSync,
-  openSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
-  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,7 +52,11 @@ describe('what is made again', () => {
     ['cut', () => truncateSync(path(), Math.floor(statSync(path()).size / 8192) * 4096)],
     [
       'overwritten',
-      () => writeSync(openSync(path(), 'r+'), Buffer.alloc(statSync(path()).size - 100, 0xee), 0, undefined, 100),
+      () =>
+        writeFileSync(
+          path(),
+          Buffer.concat([readFileSync(path()).subarray(0, 100), Buffer.alloc(statSync(path()).size - 100, 0xee)]),
+        ),
     ],
   ];
   it.each(damages)('are the snapshots and the leases of containers, of a database that is %s', async (_, damage) => {
