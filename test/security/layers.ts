@@ -64,10 +64,18 @@ async function inJail(
     const bytes = archive(...layer.map((made) => ({ ...made, name: told(made.name), link: told(made.link) })));
     const refused = await act(bytes, root);
     const after = facts(folder);
-    const inside = readdirSync(root, { recursive: true, encoding: 'utf8' }).sort();
+    const inside = namesIn(root).sort();
     const changes = [...before, ...after].filter((line) => !before.has(line) || !after.has(line));
     return { refused, inside, changes };
   });
+}
+
+/** Node's own `recursive` follows symbolic links. */
+function namesIn(folder: string, before = ''): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => [
+    `${before}${entry.name}`,
+    ...(entry.isDirectory() ? namesIn(join(folder, entry.name), `${before}${entry.name}/`) : []),
+  ]);
 }
 
 /**
