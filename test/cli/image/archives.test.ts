@@ -54,6 +54,15 @@ describe('archives on the command line', () => {
     });
   });
 
+  it('standard input may be a file, or nothing', async () => {
+    expect(await shell('tare load -q < box.tar')).toMatchObject({ status: 0, stdout: 'Loaded image: box:1\n' });
+    for (const nothing of ['tare load < /dev/null', 'true | tare load'])
+      expect(await shell(nothing)).toMatchObject({
+        status: 125,
+        stderr: expect.stringContaining('the input is empty'),
+      });
+  });
+
   it('shows a line for each layer where there is no terminal', async () => {
     const { stderr } = await world.tare(['load', '-i', path('box.tar')]);
     expect(stderr).toMatch(/^[0-9a-f]{12}: .*\n/);
@@ -111,6 +120,8 @@ describe('archives on the command line', () => {
     );
     const ingest = join(world.folder, 'root/images/ingest');
     await until(() => existsSync(ingest) && readdirSync(ingest).length > 0);
+    // It has read all that there is, and waits for more.
+    await until(() => child.stdin?.writableLength === 0);
     const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
     spawn('kill', ['-INT', String(childOf(child.pid as number))]);
     expect([await ended, said]).toEqual([130, '']);
@@ -125,7 +136,7 @@ describe('archives on the command line', () => {
       `tar -C rootfs -c . | tare import -q -c 'CMD ["sh"]' -c 'ENV A="b c"' -m 'by hand' - localhost/mine:1`,
     );
     expect([status, stdout]).toEqual([0, expect.stringMatching(/^sha256:[0-9a-f]{64}\n$/)]);
-    expect(await ok('image', 'inspect', '--format', 'json', 'localhost/mine:1')).toContain('A=b c');
+    expect(await ok('image', 'inspect', '--json', 'localhost/mine:1')).toContain('A=b c');
     expect(await ok('history', 'localhost/mine:1')).toContain('by hand');
   });
 
