@@ -3,12 +3,13 @@
  * followed by hand. What proves who we are goes to the endpoint itself and to the token server that it names; never to where a redirect leads (CVE-2020-15157).
  * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
  */
+import { connect } from 'node:tls';
 import { TareError } from '../../kernel/error.js';
 import { type Access, Authorizer } from './authorizer.js';
 import { type Credentials, findCredentials } from './credentials.js';
 import { type Endpoint, isLoopback } from './endpoint.js';
 import { type Answer, Connections, type Exchange } from './exchange.js';
-import { isPlainHttp, statusFailure } from './failures.js';
+import { connectionFailure, isPlainHttp, statusFailure } from './failures.js';
 import { DEFAULT_LIMITS, type Limits, MAX_ANSWER } from './limits.js';
 import { withRetries } from './retry.js';
 
@@ -57,7 +58,7 @@ export class RegistryClient implements Disposable {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     const connections = new Connections(endpoint.host, limits, options.certDir, options.env);
     try {
-      const scheme = endpoint.scheme === 'auto' ? await findScheme(connections, endpoint, options) : endpoint.scheme;
+      const scheme = endpoint.scheme === 'auto' ? await findScheme(endpoint, limits, options) : endpoint.scheme;
       const url = new URL(`${scheme}://${endpoint.host}${endpoint.prefix}/`);
       const credentials =
         options.credentials === undefined
@@ -147,25 +148,33 @@ function credentialName({ host }: Endpoint): string {
   return host === 'registry-1.docker.io' ? 'docker.io' : host;
 }
 
-/** On the loopback TLS is tried first: then nobody who just listens there can have it otherwise. A certificate that is not trusted is not gone around. */
-async function findScheme(
-  connections: Connections,
-  { host, prefix }: Endpoint,
-  options: ClientOptions,
-): Promise<'http' | 'https'> {
+/**
+ * On the loopback TLS is tried first: then nobody who just listens there can have it otherwise. Only the handshake is made here; whether the certificate
+ * is trusted is found out by the first request, and one that is not is not gone around.
+ */
+async function findScheme({ host }: Endpoint, limits: Limits, options: ClientOptions): Promise<'http' | 'https'> {
   if (options.certDir !== undefined) return 'https';
-  const url = new URL(`https://${host}${prefix}/v2/`);
-  const limits = { ...connections.limits, attempts: 2 };
-  return withRetries({ limits, signal: options.signal }, async () => {
-    try {
-      (await connections.exchange({ method: 'GET', url, signal: options.signal })).discard();
-      return 'https';
-    } catch (error) {
-      const cause = error instanceof TareError ? error.cause : error;
-      if (isPlainHttp(cause)) return 'http';
-      // A server of one line of code breaks off at what it does not understand.
-      if ((cause as NodeJS.ErrnoException | undefined)?.code === 'ECONNRESET') return 'http';
-      throw error;
-    }
+  const url = new URL(`https://${host}/`);
+  const error = await handshakeFailure(url, limits.connectMs);
+  if (error === undefined) return 'https';
+  // A server of one line of code breaks off at what it does not understand.
+  if (isPlainHttp(error) || error.code === 'ECONNRESET') return 'http';
+  // It has said something in TLS, such as that it wants a certificate of ours.
+  if (/^(?:ERR_SSL|EPROTO)/.test(error.code ?? '')) return 'https';
+  throw connectionFailure(error, url);
+}
+
+/** undefined when the other side speaks TLS. */
+function handshakeFailure({ hostname, port }: URL, timeoutMs: number): Promise<NodeJS.ErrnoException | undefined> {
+  return new Promise((resolve) => {
+    const host = hostname.replace(/^\[|\]$/g, '');
+    const socket = connect({ host, port: Number(port || 443), ca: [], rejectUnauthorized: false, timeout: timeoutMs });
+    const end = (error?: Error) => {
+      socket.destroy();
+      resolve(error);
+    };
+    socket.once('secureConnect', () => end());
+    socket.once('timeout', () => end(Object.assign(new Error('it does not answer'), { code: 'ETIMEDOUT' })));
+    socket.on('error', end);
   });
 }

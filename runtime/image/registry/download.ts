@@ -74,8 +74,8 @@ async function transfer(
     try {
       await place(answer, blob, ingest);
       onProgress?.({ id, action, current: ingest.offset, total: blob.size });
-      for await (const chunk of answer.stream()) {
-        await ingest.write(chunk);
+      for await (const part of inParts(answer.stream())) {
+        await ingest.write(part);
         // A byte for each connection is nothing that leads anywhere.
         if (ingest.offset - offset >= client.limits.stallBytes) gotFurther();
         onProgress?.({ id, action, current: ingest.offset, total: blob.size });
@@ -93,6 +93,29 @@ async function transfer(
         ),
       );
   });
+}
+
+/** What is written at once: a write costs more than what it writes when that is a packet. */
+const PART = 512 * 1024;
+
+/** The same bytes in larger parts; when they break off, what has come is given before the error. */
+async function* inParts(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let parts: Buffer[] = [];
+  let size = 0;
+  let failure: { readonly error: unknown } | undefined;
+  try {
+    for await (const chunk of chunks) {
+      parts.push(chunk);
+      size += chunk.length;
+      if (size < PART) continue;
+      yield Buffer.concat(parts);
+      [parts, size] = [[], 0];
+    }
+  } catch (error) {
+    failure = { error };
+  }
+  if (size > 0) yield Buffer.concat(parts);
+  if (failure) throw failure.error;
 }
 
 /** Where its body belongs. A server may ignore a range, or not know how to go on. */
