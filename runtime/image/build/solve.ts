@@ -133,12 +133,16 @@ export class Solver {
   }
 
   /** Adds the place to what it throws. */
-  async explain<T>(word: Word, work: () => Promise<T>, source: Source = this.circumstances.source): Promise<T> {
+  async explain<T>(
+    { at }: Pick<Word, 'at'>,
+    work: () => Promise<T>,
+    source: Source = this.circumstances.source,
+  ): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof TareError) || error.path !== undefined) throw error;
-      throw source.error(word.at, error.message, { code: error.code, cause: error });
+      if (!(error instanceof TareError) || error.path !== undefined || this.session.signal.aborted) throw error;
+      throw source.error(at, error.message, { code: error.code, cause: error });
     }
   }
 

@@ -58,7 +58,8 @@ export class StageBuild {
     const triggers = await this.#from();
     for (const placed of [...triggers, ...own]) {
       this.#session.signal.throwIfAborted();
-      await this.#instruction(placed);
+      const { instruction, circumstances } = placed;
+      await this.#solver.explain(instruction, () => this.#instruction(placed), circumstances.source);
     }
     return { files: this.#files, state: this.#state, history: this.#history, platform: this.#platform };
   }

@@ -82,6 +82,15 @@ RUN echo "$ONE $TWO [$NONE] $(pwd) $(id -u):$(id -g) $(id -G) $HOME"
     expect(left()).toEqual([]);
   });
 
+  it('as a user, or in a folder, that cannot be says so with its place', async () => {
+    await expect(builder.build('FROM busybox\nUSER stranger\nRUN true\n')).rejects.toThrow(
+      /^Dockerfile:3:1: .*stranger/,
+    );
+    await expect(builder.build('FROM busybox\nWORKDIR /etc/passwd/x\n')).rejects.toThrow(
+      /^Dockerfile:2:1: .*no folder/,
+    );
+  });
+
   it('without the program that it needs says so, with 127', async () => {
     await expect(builder.build('FROM busybox\nRUN ["/nothing"]\n')).rejects.toMatchObject({ programCode: 127 });
   });
