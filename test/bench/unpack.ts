@@ -74,15 +74,19 @@ async function oneLayer(folder: string, layer: TestLayer): Promise<string> {
   ].join('\n');
 }
 
-/** Two layers: what is unpacked is forgotten again after each round. */
+/** Two layers: what is unpacked is forgotten again after each round. Tare gets a new store, in which the blobs are but no snapshot. */
 async function severalLayers(folder: string, layers: readonly TestLayer[]): Promise<string> {
   mkdirSync(folder);
   const image = makeImage(layers);
-  const store = await ImageStore.open(join(folder, 'store'));
+  const newStore = async () => {
+    const made = await ImageStore.open(join(folder, 'store'));
+    await putImage(made, image, NAME);
+    return made;
+  };
+  let store = await newStore();
   const docker = await Docker.open('bench-d', ['--storage-driver', 'overlay2']);
   const place = await Place.open('bench-p');
   try {
-    await putImage(store, image, NAME);
     for (const at of [docker.place, place]) {
       writeLayout(join(folder, 'layout'), [{ name: NAME, image }]);
       succeed(
@@ -106,7 +110,11 @@ async function severalLayers(folder: string, layers: readonly TestLayer[]): Prom
             using lease = store.lease();
             await openSnapshots(store).unpack(loadImage(store, NAME), lease);
           },
-          clean: async () => void (await store.collectGarbage()),
+          clean: async () => {
+            store.close();
+            rmSync(join(folder, 'store'), { recursive: true });
+            store = await newStore();
+          },
         },
         {
           name: 'docker load',
