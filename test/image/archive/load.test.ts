@@ -177,6 +177,7 @@ describe('loading archives', () => {
       'is not in it',
     ],
     ['a hard link to nothing', [config, { path: 'l.tar', type: 'hardlink', target: 'nothing' }, good], 'is not in it'],
+    ['a name without end', [{ path: `${'x/'.repeat(3000)}x`, content: 'x' }], 'longer than 4096'],
     [
       'links in a circle',
       [config, { path: 'l.tar', type: 'symlink', target: 'm' }, { path: 'm', type: 'symlink', target: 'l.tar' }, good],
