@@ -24,6 +24,7 @@ export function runCommand(): Command {
 Examples:
   tare run debian:12 -- /bin/sh -c 'echo hello'
   tare run -it --userns 100000 busybox
+  tare image bootstrap busybox && tare run localhost/busybox echo hello     without a registry
   tare run -v ./src:/src:ro -w /src --pull never localhost:5000/tools make
   tare run --rootfs ./rootfs -- /bin/echo hello
   tare run --rootfs ./rootfs -it --hostname box -- /bin/sh
