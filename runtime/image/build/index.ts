@@ -23,13 +23,11 @@ import { Solver } from './solve.js';
 import { epochOf, globalArgs, platformArgs, unusedArgs } from './variables.js';
 import { removeDeadWork } from './work.js';
 
-export { pruneCacheFolders } from './cache-mounts.js';
 export { BuildContext } from './context/index.js';
 export type { BuildEvent, OnBuildEvent, StepInfo } from './events.js';
 export { type Output, parseOutput, writeOutput } from './output.js';
 export { RunFailed } from './run-step.js';
 export { parseSecret, type Secret } from './secrets.js';
-export { removeDeadWork } from './work.js';
 
 export interface BuildOptions {
   readonly dockerfile: string;
