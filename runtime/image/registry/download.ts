@@ -98,23 +98,29 @@ async function transfer(
 /** What is written at once: a write costs more than what it writes when that is a packet. */
 const PART = 512 * 1024;
 
-/** The same bytes in larger parts; when they break off, what has come is given before the error. */
+/**
+ * The same bytes in larger parts; when they break off, what has come is given before the error. A part is good until the next is asked for: one piece of
+ * memory holds them all.
+ */
 async function* inParts(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let parts: Buffer[] = [];
+  const part = Buffer.allocUnsafeSlow(PART);
   let size = 0;
   let failure: { readonly error: unknown } | undefined;
   try {
     for await (const chunk of chunks) {
-      parts.push(chunk);
-      size += chunk.length;
-      if (size < PART) continue;
-      yield Buffer.concat(parts);
-      [parts, size] = [[], 0];
+      for (let at = 0; at < chunk.length; ) {
+        const copied = chunk.copy(part, size, at);
+        size += copied;
+        at += copied;
+        if (size < PART) continue;
+        yield part;
+        size = 0;
+      }
     }
   } catch (error) {
     failure = { error };
   }
-  if (size > 0) yield Buffer.concat(parts);
+  if (size > 0) yield part.subarray(0, size);
   if (failure) throw failure.error;
 }
 
