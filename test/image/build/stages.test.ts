@@ -2,7 +2,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadImage } from '../../../runtime/image/image.js';
 import { parseReference } from '../../../runtime/image/reference.js';
+import { push } from '../../../runtime/image/registry/index.js';
 import { type Builder, makeBuilder } from '../../harness/builder.js';
+import { startRegistry } from '../../harness/registry.js';
 
 describe('stages', () => {
   let builder: Builder;
@@ -133,5 +135,24 @@ RUN --mount=type=secret,id=none ls /run 2>&1 | wc -l
     expect(image.manifest.layers).toEqual(loadImage(builder.store, 'busybox').manifest.layers);
     await expect(builder.build('FROM busybox\nFROM nothing:1\n')).rejects.toThrow(/^Dockerfile:2:6: .*nothing:1/);
     await expect(builder.build('FROM --platform=linux/arm64 busybox\n')).rejects.toThrow('linux/amd64');
+  });
+
+  it('a base that is not here is pulled', async () => {
+    const registry = await startRegistry();
+    try {
+      const name = `${registry.host}/base:1`;
+      {
+        await using other = await makeBuilder();
+        await other.build('FROM busybox\nRUN echo pulled > /pulled\n', { names: [parseReference(name)] });
+        await push(other.store, parseReference(name));
+      }
+      const { output } = await builder.build(`FROM ${name}\nRUN cat /pulled\n`, { pull: 'missing' });
+      expect(output).toBe('pulled\n');
+      expect(loadImage(builder.store, name).manifest.layers).toHaveLength(2);
+      const none = builder.build(`FROM busybox\nFROM ${registry.host}/none\n`, { pull: 'missing' });
+      await expect(none).rejects.toThrow(/^Dockerfile:2:6: /);
+    } finally {
+      await registry.stop();
+    }
   });
 });
