@@ -108,12 +108,15 @@ export class Connections implements Disposable {
   }
 
   #agentFor(url: URL): PlainAgent | TlsAgent {
-    const isOwn = url.host === this.host;
+    // A URL has lost the port that goes without saying.
+    const isOwn = url.host === new URL(`${url.protocol}//${this.host}`).host;
     let agent = this.#agents.get(url.origin);
     if (!agent) {
       const proxy = proxyFor(url, this.env);
       const tls =
-        url.protocol === 'https:' ? tlsFiles(url.host, isOwn ? this.certDir : undefined, this.env) : undefined;
+        url.protocol === 'https:'
+          ? tlsFiles(isOwn ? this.host : url.host, isOwn ? this.certDir : undefined, this.env)
+          : undefined;
       agent = proxy
         ? proxyAgent(proxy, url, tls)
         : tls
