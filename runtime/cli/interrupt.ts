@@ -1,11 +1,12 @@
 /** Work that Ctrl-C ends in order: what is half-made goes first. A second one ends it at once. signal(7) */
 import { constants } from 'node:os';
 import { TareError } from '../kernel/error.js';
+import { warn } from './report-error.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** Runs it with a signal that is aborted then; the exit code is 128+n. */
-export async function interruptible(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+/** Runs it with a signal that is aborted then; the exit code is 128+n. @param left a sentence about what it has left by then */
+export async function interruptible(work: (signal: AbortSignal) => Promise<void>, left?: string): Promise<void> {
   const controller = new AbortController();
   let exitCode: number | undefined;
   const onSignal = (name: (typeof SIGNALS)[number]) => {
@@ -21,6 +22,7 @@ export async function interruptible(work: (signal: AbortSignal) => Promise<void>
     await work(controller.signal);
   } catch (error) {
     if (exitCode === undefined) throw error;
+    if (left !== undefined) warn('tare', left);
     process.exitCode = exitCode;
   } finally {
     stop();

@@ -7,9 +7,10 @@ import { Command } from 'commander';
 import { parseReference } from '../../image/reference.js';
 import { login, logout } from '../../image/registry/index.js';
 import { TareError } from '../../kernel/error.js';
+import { interruptible } from '../interrupt.js';
 import { print, printable } from '../print.js';
 import { warn } from '../report-error.js';
-import { addRegistryOptions, type RegistryFlags, registryOptions, untilSignalled } from './registry-options.js';
+import { addRegistryOptions, type RegistryFlags, registryOptions } from './registry-options.js';
 
 interface LoginFlags extends RegistryFlags {
   readonly username?: string;
@@ -36,12 +37,12 @@ Examples:
     .action(async (name: string, flags: LoginFlags) => {
       const registry = registryName(name);
       const account = await accountOf(registry, flags);
-      const { place, isPlain } = await untilSignalled((signal) =>
-        login(registry, account, { ...registryOptions(flags), signal }),
-      );
-      if (isPlain)
-        warn('tare', `the password lies unencrypted in ${place}: a credential helper (credsStore) keeps it better`);
-      return print(`logged in to ${printable(registry)}\n`);
+      await interruptible(async (signal) => {
+        const { place, isPlain } = await login(registry, account, { ...registryOptions(flags), signal });
+        if (isPlain)
+          warn('tare', `the password lies unencrypted in ${place}: a credential helper (credsStore) keeps it better`);
+        await print(`logged in to ${printable(registry)}\n`);
+      });
     });
 }
 

@@ -7,10 +7,11 @@ import { pull } from '../../image/registry/index.js';
 import { openSnapshots } from '../../image/snapshot/index.js';
 import { ImageStore } from '../../image/store/index.js';
 import { TareError } from '../../kernel/error.js';
+import { interruptible } from '../interrupt.js';
 import { inOwnUserNamespace } from '../own-users.js';
 import { print, printable } from '../print.js';
 import { makeTransferProgress } from '../progress.js';
-import { addRegistryOptions, type RegistryFlags, registryOptions, untilSignalled } from './registry-options.js';
+import { addRegistryOptions, type RegistryFlags, registryOptions } from './registry-options.js';
 
 interface PullFlags extends RegistryFlags {
   readonly platform?: string;
@@ -54,10 +55,10 @@ Examples:
       using lease = store.lease();
       const progress = makeTransferProgress();
       const onProgress = flags.quiet ? () => undefined : progress.report;
-      const pulled = await untilSignalled(async (signal) => {
+      await interruptible(async (signal) => {
         try {
           const { allPlatforms = false, foreignLayers = false, mirror: mirrors } = flags;
-          const done = await pull(store, reference, {
+          const { target, isUnchanged } = await pull(store, reference, {
             ...registryOptions(flags),
             ...(mirrors && { mirrors }),
             platform,
@@ -71,14 +72,13 @@ Examples:
             const image = loadImage(store, reference, platform);
             await openSnapshots(store).unpack(image, lease, { onProgress, signal });
           }
-          return done;
+          progress.close();
+          const what = isUnchanged ? 'is up to date' : 'has been pulled';
+          const sentence = `${printable(familiarName(reference))} ${what}\n`;
+          await print(`${flags.quiet ? '' : sentence}${target.digest}\n`);
         } finally {
           progress.close();
         }
-      });
-      const { target, isUnchanged } = pulled;
-      if (flags.quiet) return print(`${target.digest}\n`);
-      const what = isUnchanged ? 'is up to date' : 'has been pulled';
-      return print(`${printable(familiarName(reference))} ${what}\n${target.digest}\n`);
+      }, 'interrupted; what has come so far is kept, and the next pull goes on with it');
     });
 }

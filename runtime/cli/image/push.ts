@@ -5,10 +5,11 @@ import { familiarName, parseReference } from '../../image/reference.js';
 import { push } from '../../image/registry/index.js';
 import { ImageStore } from '../../image/store/index.js';
 import { TareError } from '../../kernel/error.js';
+import { interruptible } from '../interrupt.js';
 import { inOwnUserNamespace } from '../own-users.js';
 import { print, printable } from '../print.js';
 import { makeTransferProgress } from '../progress.js';
-import { addRegistryOptions, type RegistryFlags, registryOptions, untilSignalled } from './registry-options.js';
+import { addRegistryOptions, type RegistryFlags, registryOptions } from './registry-options.js';
 
 interface PushFlags extends RegistryFlags {
   readonly platform?: string;
@@ -40,9 +41,9 @@ Examples:
       if (await inOwnUserNamespace()) return;
       using store = await ImageStore.open();
       const progress = makeTransferProgress();
-      const pushed = await untilSignalled(async (signal) => {
+      await interruptible(async (signal) => {
         try {
-          return await push(store, reference, {
+          const { target: pushed } = await push(store, reference, {
             ...registryOptions(flags),
             source: name,
             platform: flags.platform === undefined ? undefined : parsePlatform(flags.platform),
@@ -50,12 +51,12 @@ Examples:
             onProgress: flags.quiet ? undefined : progress.report,
             signal,
           });
+          progress.close();
+          const sentence = `${printable(familiarName(reference))} has been pushed\n`;
+          await print(`${flags.quiet ? '' : sentence}${pushed.digest}\n`);
         } finally {
           progress.close();
         }
       });
-      const { digest } = pushed.target;
-      if (flags.quiet) return print(`${digest}\n`);
-      return print(`${printable(familiarName(reference))} has been pushed\n${digest}\n`);
     });
 }
