@@ -19,7 +19,7 @@ import {
 import { TareError } from '../kernel/error.js';
 import type { OwnedFd } from '../kernel/fd.js';
 import { bootId, isAlive, openProcess, pidNamespace, processEnd } from '../kernel/process-identity.js';
-import { SIGKILL } from '../kernel/signals.js';
+import { isSignal, parseSignal, SIGKILL, SIGTERM } from '../kernel/signals.js';
 import {
   type Config,
   type ContainerId,
@@ -83,6 +83,12 @@ export class FoundContainer {
     native.pidfdSendSignal(pidfd.fd, signal);
     // A frozen process of version 1 dies only when it is thawed.
     if (signal === SIGKILL) startThaw(cgroup);
+  }
+
+  /** The signal that asks it to end: as its annotation has it (STOPSIGNAL of an image), or SIGTERM, also where that is no signal. image-spec, conversion.md */
+  get stopSignal(): number {
+    const wanted = this.directory.read().annotations?.['org.opencontainers.image.stopSignal'];
+    return wanted !== undefined && isSignal(wanted) ? parseSignal(wanted) : SIGTERM;
   }
 
   /** Sends a signal to every process of it, also when its first one has ended; nothing when none is left. */

@@ -37,6 +37,7 @@ export const SIGNALS = [
 ] as const;
 
 export const SIGKILL = 9;
+export const SIGTERM = 15;
 
 /** Names with the same number as another. */
 const ALIASES: Readonly<Record<string, string>> = { SIGIOT: 'SIGABRT', SIGCLD: 'SIGCHLD', SIGPOLL: 'SIGIO' };
@@ -62,6 +63,16 @@ export function parseSignal(text: string | number): number {
   const real = realTime(name);
   if (real === undefined) throw new TareError('usage', `${JSON.stringify(text)} is no signal; kill -l lists them`);
   return real;
+}
+
+/** Whether `parseSignal` knows it. */
+export function isSignal(text: string): boolean {
+  try {
+    return parseSignal(text) > 0;
+  } catch (error) {
+    if (error instanceof TareError && error.code === 'usage') return false;
+    throw error;
+  }
 }
 
 /** `SIGTERM` for 15, `SIGRTMIN+3` for 37. */

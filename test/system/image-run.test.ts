@@ -132,6 +132,24 @@ describe('a container of an image', () => {
     expect(await world.leaks(before)).toEqual([]);
   });
 
+  it.each([
+    ['SIGUSR1', 'USR1'],
+    ['nonsense', 'TERM'],
+  ])('whose image has STOPSIGNAL %s is asked to end by %s', async (StopSignal, asked) => {
+    using store = await ImageStore.open(join(world.folder, 'root/images'));
+    const script = 'for s in TERM USR1 INT; do trap "echo $s; exit" $s; done; echo ready; while :; do sleep 0.05; done';
+    await putImage(store, busyboxImage({ config: { StopSignal, Cmd: ['sh', '-c', script] } }), 'stopped');
+    const child = world.start(['tare', 'run', '--name', 'stopped', 'stopped']);
+    let said = '';
+    child.stdout?.on('data', (data) => {
+      said += data;
+    });
+    await until(() => said.includes('ready'));
+    expect((await world.tare(['kill', 'stopped'])).stderr).toBe('');
+    await new Promise((resolve) => child.once('close', resolve));
+    expect(said).toBe(`ready\n${asked}\n`);
+  });
+
   it('leaves nothing that gc does not remove when it is killed at any moment', async () => {
     for (let i = 0; i < 12; i++) {
       const mapped = i % 2 === 0 ? ['--userns', '300000'] : [];
