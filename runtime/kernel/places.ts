@@ -4,7 +4,7 @@
  * (https://specifications.freedesktop.org/basedir-spec/). `--root` and `--state` move them, as do TARE_ROOT and TARE_STATE.
  */
 import { existsSync, lstatSync, mkdirSync } from 'node:fs';
-import { homedir, userInfo } from 'node:os';
+import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TareError } from './error.js';
@@ -33,7 +33,7 @@ export function nativeFile(name: 'tare.node' | 'stage' | 'init' | 'agent'): stri
 export function dataRoot(env: NodeJS.ProcessEnv = process.env): string {
   if (env.TARE_ROOT) return env.TARE_ROOT;
   if (process.geteuid?.() === 0) return '/var/lib/tare';
-  return join(env.XDG_DATA_HOME || join(homedir(), '.local', 'share'), 'tare');
+  return join(env.XDG_DATA_HOME || join(home(), '.local', 'share'), 'tare');
 }
 
 /**
@@ -46,6 +46,14 @@ export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
   return join(env.XDG_RUNTIME_DIR || ownFolder(env.TMPDIR || '/tmp'), 'tare');
 }
 
+function home(): string {
+  try {
+    return homedir();
+  } catch (cause) {
+    throw new TareError('not-found', 'you have no home folder: set HOME, or TARE_ROOT', { cause });
+  }
+}
+
 /** Root in a user namespace that a user made for themself, as podman does: what /run holds is not theirs. runc decides in the same way. */
 function isSomebodysRoot({ USER }: NodeJS.ProcessEnv): boolean {
   return USER !== 'root' && !inFirstUserNamespace();
@@ -53,7 +61,8 @@ function isSomebodysRoot({ USER }: NodeJS.ProcessEnv): boolean {
 
 /** Anybody can guess the name and be faster, so it is made at once, and used only if nobody else can enter it. */
 function ownFolder(temporary: string): string {
-  const { uid } = userInfo();
+  // Whose name nobody has written down (/etc/passwd) has a number.
+  const uid = process.getuid?.();
   const path = join(temporary, `tare-${uid}`);
   try {
     mkdirSync(path, { mode: 0o700 });

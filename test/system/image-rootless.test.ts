@@ -136,10 +136,33 @@ describe('a user who is not root', () => {
       expect(ran.stderr).toMatch(/warning: \/etc\/subuid and \/etc\/subgid lend no users to tester/);
       expect(ran.stdout).toBe(`0\n 0 ${UID} 1\n`);
       expect(ran.status).toBe(0);
+      const context = join(own, 'alone');
+      mkdirSync(context);
+      writeFileSync(join(context, 'Dockerfile'), 'FROM busybox\nRUN id -u > /who\nCMD ["cat", "/who"]\n');
+      await world.run(['chown', '-R', `${UID}:${UID}`, context]);
+      expect((await tare(['build', '-q', '-t', 'alone', context])).stdout).toMatch(/^sha256:/);
+      expect((await tare(['run', 'alone'])).stdout).toBe('0\n');
+      expect((await tare(['rmi', 'alone'])).status).toBe(0);
       const other = await tare(['run', '-u', 'user', 'busybox', 'true']);
       expect(other.stderr).toMatch(/is to run as user 1000 and group 1000, and the only one here is root/);
     } finally {
       await world.run(['umount', '/etc/subuid']);
+    }
+  });
+
+  it('may be one whom nobody has named in /etc/passwd', async () => {
+    const none = join(world.folder, 'nobody');
+    writeFileSync(none, 'root:x:0:0::/root:/bin/sh\n');
+    chmodSync(none, 0o644);
+    await world.run(['mount', '--bind', none, '/etc/passwd']);
+    try {
+      const env = { HOME: join(own, 'home'), TMPDIR: join(own, 'state') };
+      const ran = await world.run(asUser([process.execPath, copy.tare, 'ps']), { env });
+      expect([ran.stderr, ran.status]).toEqual(['', 0]);
+      const homeless = await world.run(asUser([process.execPath, copy.tare, 'images']), { env: { HOME: '' } });
+      expect(homeless.stderr).not.toContain('internal error');
+    } finally {
+      await world.run(['umount', '/etc/passwd']);
     }
   });
 

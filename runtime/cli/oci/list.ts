@@ -34,5 +34,14 @@ function ownerOf(root: string, id: string): string {
   const uid = statSync(join(root, id), { throwIfNoEntry: false })?.uid;
   if (uid === undefined) return '';
   if (uid === 0) return 'root';
-  return uid === process.geteuid?.() ? userInfo().username : `#${uid}`;
+  return (uid === process.geteuid?.() ? userName() : undefined) ?? `#${uid}`;
+}
+
+/** undefined of whom /etc/passwd does not have. */
+function userName(): string | undefined {
+  try {
+    return userInfo().username;
+  } catch {
+    return undefined;
+  }
 }

@@ -82,7 +82,9 @@ export async function makeDebian(
         if (stage) report(stage[1], stage[2]);
       },
     },
-  );
+  ).catch((error: unknown) => {
+    throw explain(error);
+  });
   const created = new Date(env.SOURCE_DATE_EPOCH === undefined ? Date.now() : Number(env.SOURCE_DATE_EPOCH) * 1000);
   report('unpacking', 'packing the layer');
   const made = await importRootfs(store, createReadStream(archive, { highWaterMark: 1 << 20 }), {
@@ -109,6 +111,16 @@ const STAGES: readonly [RegExp, Progress['action'], string][] = [
   [/installing essential/, 'unpacking', 'installing the essential packages'],
   [/creating tarball/, 'unpacking', 'packing the root file system'],
 ];
+
+/** Packages have several owners. mmdebstrap(1), "--mode" */
+function explain(error: unknown): unknown {
+  if (!(error instanceof TareError) || !error.message.includes('unable to pick chroot mode')) return error;
+  return new TareError(
+    'permission',
+    'Debian is made by root, or by a user to whom /etc/subuid and /etc/subgid lend others; root can help with "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"',
+    { cause: error },
+  );
+}
 
 /** This machine's own archives, for another release too. */
 async function sourcesFor({ suite, mirror }: DebianOptions) {

@@ -11,6 +11,7 @@ import { native } from '../../kernel/addon.js';
 import { TareError } from '../../kernel/error.js';
 import { stateRoot } from '../../kernel/places.js';
 import { SIGKILL } from '../../kernel/signals.js';
+import { hasOneUser } from '../../kernel/user-namespace.js';
 import { type Bundle, type Config, type Mount, type User, validConfig } from '../../oci/index.js';
 import type { OverlayFolders } from '../types.js';
 import type { StepWork } from './work.js';
@@ -97,7 +98,7 @@ function bundleOf({ root, work, network, user, hostname, ...options }: RunOption
     hostname: hostname ?? 'build',
     user,
     mounts: [...(network === 'host' ? hostNetworkFiles() : []), ...options.mounts],
-    caller: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 },
+    caller: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0, oneUser: hasOneUser() },
   });
   const withNetwork = network === 'host' ? withoutNamespace(config) : config;
   const withUser: Config = {
