@@ -1,8 +1,8 @@
 /** The image that somebody names: from the store, or from its registry first. `--pull always|missing|never`, `--platform os/arch[/variant]`. */
 
-import { loadImage } from '../image/image.js';
+import { loadImage, similarName } from '../image/image.js';
 import { parsePlatform } from '../image/platform.js';
-import { parseReference, type Reference } from '../image/reference.js';
+import { familiarName, parseReference, type Reference } from '../image/reference.js';
 import type { ImageStore } from '../image/store/index.js';
 import type { Image, Lease, OnProgress, Platform } from '../image/types.js';
 import { TareError } from '../kernel/error.js';
@@ -34,19 +34,25 @@ export async function findOrPull(store: ImageStore, name: string, options: FindO
     if (way === 'missing') return await pullIfMissing(store, reference, pulling);
     await pullNow(store, reference, pulling);
   } catch (error) {
-    throw await withHint(error, reference, signal);
+    throw await withHint(error, store, reference, signal);
   }
   return keep(loadImage(store, reference, platform), lease);
 }
 
-/** Some images can be had without a registry: then it says so. */
-async function withHint(error: unknown, reference: Reference, signal: AbortSignal | undefined): Promise<unknown> {
+/** Another image may have been meant that is here, and some can be had without a registry: then it says so. */
+async function withHint(
+  error: unknown,
+  { names }: ImageStore,
+  reference: Reference,
+  signal: AbortSignal | undefined,
+): Promise<unknown> {
   if (!(error instanceof TareError) || signal?.aborted) return error;
   const { bootstrapHint } = await import('../image/bootstrap/index.js');
-  const hint = bootstrapHint(reference);
+  const similar = similarName(names, familiarName(reference));
+  const hint = similar === undefined ? bootstrapHint(reference) : `did you mean "${similar}", which is here?`;
   if (hint === undefined) return error;
   const { code, message, path } = error;
-  return new TareError(code, `${message}; ${hint}`, { cause: error, ...(path !== undefined && { path }) });
+  return new TareError(code, `${message} (${hint})`, { cause: error, ...(path !== undefined && { path }) });
 }
 
 /** With all that it takes to run it, as far as it is not unpacked; undefined where it may still be pulled. */

@@ -20,6 +20,7 @@ import {
   parseManifest,
   splitDigest,
 } from '../oci/image/index.js';
+import { nearest } from './build/parse/near.js';
 import { choosePlatform, formatPlatform, hostPlatform, runsOn } from './platform.js';
 import { familiarName, parseReference, type Reference } from './reference.js';
 import type { ContentStore, Image, ImageNames } from './types.js';
@@ -52,7 +53,7 @@ export function findImage(store: Images, what: string | Reference): FoundImage {
   if (typeof what !== 'string') {
     const target = store.names.get(what);
     if (target) return { reference: what, target };
-    throw missing(familiarName(what));
+    throw missing(store, familiarName(what));
   }
   const reference = referenceOf(what);
   const named = reference && store.names.get(reference);
@@ -61,7 +62,7 @@ export function findImage(store: Images, what: string | Reference): FoundImage {
   if (target) return { target };
   // It says what is wrong with a name that is none.
   if (!reference && !ID.test(what)) parseReference(what);
-  throw missing(what);
+  throw missing(store, what);
 }
 
 /** The image of a descriptor that is known already. `name` is what an error calls it. */
@@ -228,9 +229,20 @@ function wrongPlatform(name: string, wanted: Platform, there: readonly Platform[
   );
 }
 
-function missing(name: string): TareError {
-  return new TareError(
-    'not-found',
-    `there is no image ${JSON.stringify(name)} here: "tare images" lists those there are, "tare pull" gets it`,
-  );
+function missing({ names }: Pick<Images, 'names'>, name: string): TareError {
+  const near = similarName(names, name);
+  const what =
+    near === undefined ? '"tare images" lists those there are, "tare pull" gets it' : `did you mean "${near}"?`;
+  return new TareError('not-found', `there is no image ${JSON.stringify(name)} here: ${what}`);
+}
+
+/** A name that is there and may have been meant: of another registry, with another tag, or with a letter or two otherwise. */
+export function similarName(names: Pick<ImageNames, 'list'>, name: string): string | undefined {
+  const wanted = referenceOf(name);
+  if (!wanted) return undefined;
+  const known = names.list().flatMap(({ reference }) => reference ?? []);
+  const last = ({ repository }: Reference) => repository.slice(repository.lastIndexOf('/') + 1);
+  const same = known.filter((one) => last(one) === last(wanted));
+  const [first] = same.filter(({ tag }) => tag === wanted.tag).concat(same);
+  return first ? familiarName(first) : nearest(familiarName(wanted), known.map(familiarName));
 }

@@ -75,7 +75,7 @@ it('logs in, pushes, pulls and logs out', async () => {
 
   const login = ['login', '--username', registry.user, '--password-stdin', registry.host];
   const wrong = await tare(login, 'wrong\n');
-  expect(wrong).toMatchObject({ code: 125, stderr: expect.stringContaining('does not let you') });
+  expect(wrong).toMatchObject({ code: 125, stderr: expect.stringContaining('does not accept this user name') });
   expect(existsSync(join(one.folder, '.docker'))).toBe(false);
   const right = await tare(login, `${registry.password}\n`);
   expect(right).toMatchObject({ code: 0, stdout: `logged in to ${registry.host}\n` });

@@ -92,6 +92,9 @@ describe('an image', () => {
   it('is not found, and how to get it is said', async () => {
     expect(() => loadImage(store, 'nosuch:1')).toThrow(failing('not-found', /no image "nosuch:1" here: .*"tare pull"/));
     expect(() => loadImage(store, 'abcdef123456')).toThrow(failing('not-found', /no image "abcdef123456"/));
+    await putImage(store, image('here'), 'localhost/busybox:1');
+    for (const wrong of ['busybox', 'localhost/busybos:1', 'localhost:5000/busybox:1', 'localhost/busybox:2'])
+      expect(() => loadImage(store, wrong)).toThrow(failing('not-found', /: did you mean "localhost\/busybox:1"\?$/));
     expect(() => loadImage(store, 'No Name')).toThrow(failing('usage', /is no name of an image/));
   });
 

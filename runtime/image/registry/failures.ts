@@ -48,6 +48,9 @@ function reasonOf(error: unknown): string {
   return reason ?? message;
 }
 
+/** What is asked for by who only wants to know whether they are let in. */
+export const LOGIN = 'login';
+
 /** What an answer says of itself: its status and what is in its body. */
 export interface Refusal {
   readonly status: number;
@@ -62,6 +65,8 @@ export function statusFailure(answer: Refusal, what: string, registry: string, h
   const { status, headers } = answer;
   const said = messageOf(answer.body);
   const because = said === undefined ? '' : `: ${said}`;
+  if (status === 401 && what === LOGIN)
+    return new TareError('permission', `${registry} does not accept this user name and password${because}`);
   if (status === 401) {
     const how = hasCredentials
       ? `does not let you have ${what}${because}; "tare login ${registry}" gives it other credentials`

@@ -19,6 +19,7 @@ import {
   readAuthFile,
 } from './credentials.js';
 import { endpointOf } from './endpoint.js';
+import { LOGIN } from './failures.js';
 import type { RegistryOptions } from './options.js';
 
 export interface Account {
@@ -47,7 +48,7 @@ export async function login(registry: string, account: Account, options: Registr
     to: '/v2/',
     access: {},
     expect: [200],
-    what: 'login',
+    what: LOGIN,
     signal: options.signal,
   });
   answer.discard();

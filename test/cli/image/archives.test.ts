@@ -162,8 +162,11 @@ describe('archives on the command line', () => {
     const { status, stderr } = await world.tare(['run', 'busybox', 'true']);
     expect([status, stderr]).toEqual([
       125,
-      expect.stringContaining('"tare image bootstrap busybox" makes localhost/busybox'),
+      expect.stringContaining('(did you mean "localhost/busybox:latest", which is here?)'),
     ]);
+    expect((await world.tare(['run', 'debian', 'true'])).stderr).toContain(
+      '("tare image bootstrap debian" makes localhost/debian from Debian packages)',
+    );
     expect(statSync(join(world.folder, 'root/images')).mode & 0o777).toBe(0o700);
   }, 120_000);
 });

@@ -1,5 +1,14 @@
 /** Who we are: challenges, tokens and how long they are good, and where credentials are kept and come from. */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -213,6 +222,19 @@ describe('credentials', () => {
   ])('a file that is %s is an error with its path', async (_, content) => {
     const path = write('.docker/config.json', content);
     await expect(findCredentials('a.example', env)).rejects.toMatchObject({ code: 'config', path });
+  });
+
+  it('login with a wrong password says so, and keeps nothing', async () => {
+    await using registry = await FakeRegistry.start();
+    registry.lie = (_, response) => {
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="test"' }).end();
+      return true;
+    };
+    await expect(login(registry.host, { username: 'ann', password: 'other' }, { env })).rejects.toMatchObject({
+      code: 'permission',
+      message: expect.stringContaining(`${registry.host} does not accept this user name and password`),
+    });
+    expect(existsSync(join(home, '.docker'))).toBe(false);
   });
 
   it('login keeps what else is in the file, follows a link, and uses the helper that is named', async () => {
