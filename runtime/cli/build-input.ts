@@ -1,5 +1,5 @@
 /** What `tare build` is given: the Dockerfile, from a file or standard input, and the folder that it copies from. */
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildContext } from '../image/build/context/index.js';
 import type { ImageStore } from '../image/store/index.js';
@@ -18,6 +18,7 @@ export async function openInput(store: ImageStore, contextPath: string, file: st
   if (isAlone && file !== undefined)
     throw new TareError('usage', 'with "-" for the context the Dockerfile is standard input: leave --file out');
   const path = isAlone ? '-' : (file ?? join(contextPath, 'Dockerfile'));
+  if (!isAlone) refuseNoFolder(contextPath);
   const dockerfile = readDockerfile(path);
   const empty = isAlone ? await store.scratch() : undefined;
   const folder = empty?.path ?? contextPath;
@@ -31,6 +32,16 @@ export async function openInput(store: ImageStore, contextPath: string, file: st
       await empty?.[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Said before anything about a Dockerfile in it. What is no path at all, `BuildContext` knows. */
+function refuseNoFolder(path: string): void {
+  const facts = statSync(path, { throwIfNoEntry: false });
+  if (facts && !facts.isDirectory())
+    throw new TareError(
+      'usage',
+      `the build context ${JSON.stringify(path)} is no folder: a Dockerfile goes with --file`,
+    );
 }
 
 const MAX_DOCKERFILE = 4 << 20;
@@ -53,7 +64,8 @@ function readFile(path: string): Buffer {
       closeSync(fd);
     }
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw cause;
     throw new TareError('not-found', `there is no Dockerfile ${path}: name it with --file`, { cause, path });
   }
 }

@@ -118,7 +118,7 @@ class TerminalProgress implements BuildProgress {
     } else if (event.kind === 'cached' || event.kind === 'done' || event.kind === 'failed') {
       this.#active.delete(step.number);
       const how = event.kind === 'cached' ? 'CACHED' : `${seconds(event.ms)}s`;
-      const mark = event.kind === 'failed' ? '\x1b[31m✗\x1b[0m' : '\x1b[32m✓\x1b[0m';
+      const mark = event.kind === 'failed' ? coloured(31, '✗') : coloured(32, '✓');
       this.#draw(`${mark} ${this.#fit(stepTitle(step), how)}\n`);
     }
   };
@@ -152,6 +152,11 @@ class TerminalProgress implements BuildProgress {
     // A terminal that does not know its size says 0.
     return this.#screen.columns || 80;
   }
+}
+
+/** https://no-color.org */
+function coloured(colour: number, text: string): string {
+  return process.env.NO_COLOR ? text : `\x1b[${colour}m${text}\x1b[0m`;
 }
 
 /** Bytes of a program as lines of text. A line that was written over (carriage return) is what it was at last. */

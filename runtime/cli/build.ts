@@ -47,7 +47,7 @@ interface Options {
 
 export function buildCommand(): Command {
   return new Command('build')
-    .argument('<context>', 'the folder to copy from; "-": a Dockerfile, or a tar archive, from standard input')
+    .argument('<context>', 'the folder to copy from; "-": none, and the Dockerfile from standard input')
     .option('-t, --tag <name>', 'a name for the image; may be repeated', collect)
     .option('-f, --file <path>', 'the Dockerfile; CONTEXT/Dockerfile unless told; "-": standard input')
     .option('--target <stage>', 'build this stage, and what it needs')

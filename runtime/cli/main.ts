@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../kernel/places.js';
 import { addCommands, type Entry } from './lazy.js';
 import { print } from './print.js';
@@ -204,9 +204,22 @@ async function program(argv: readonly string[]): Promise<Command> {
 
 /** Failures of the command line itself are thrown, and shown like all others; help is printed as pages of text are. */
 export function prepareCommand(command: Command): void {
-  command.exitOverride();
+  command.exitOverride((error) => {
+    throw isMisuse(error) ? withHelp(error, command) : error;
+  });
   command.configureOutput({ writeOut: (text) => void print(text), outputError: () => undefined });
   for (const child of command.commands) prepareCommand(child);
+}
+
+function isMisuse({ exitCode, code }: CommanderError): boolean {
+  return exitCode !== 0 && code !== 'commander.help';
+}
+
+/** Whoever wrote it otherwise than it is wants to know how it is written. */
+function withHelp({ exitCode, code, message }: CommanderError, command: Command): CommanderError {
+  const names: string[] = [];
+  for (let one: Command | null = command; one; one = one.parent) names.unshift(one.name());
+  return new CommanderError(exitCode, code, `${message}; see "${names.join(' ')} --help"`);
 }
 
 export function version(): string {

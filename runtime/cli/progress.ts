@@ -25,8 +25,9 @@ export interface TransferProgress {
 /** Descriptor 2, written to at once. */
 export const standardError: ProgressOutput = {
   write: (text) => printNow(2, text),
+  // A dumb terminal knows no way up. terminfo(5)
   get isTTY() {
-    return isatty(2);
+    return isatty(2) && process.env.TERM !== 'dumb';
   },
   get columns() {
     return isatty(2) ? native.getWindowSize(2).columns : undefined;

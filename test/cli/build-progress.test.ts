@@ -1,5 +1,5 @@
 /** What `tare build` shows: lines where nobody watches, a picture on a terminal, and never what a program wants the terminal to do. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { makeBuildProgress, plainText } from '../../runtime/cli/build-progress.js';
 import type { BuildEvent } from '../../runtime/image/build/events.js';
 
@@ -45,6 +45,18 @@ describe('the progress of a build', () => {
     });
     // biome-ignore lint/suspicious/noControlCharactersInRegex: colours
     const plain = text.replace(/\x1b\[\d*m/g, '');
+    expect(text).toContain('\x1b[32m');
+    vi.stubEnv('NO_COLOR', '1');
+    const colourless = shown(
+      'auto',
+      [
+        { kind: 'started', step },
+        { kind: 'failed', step, ms: 1200 },
+      ],
+      { isTTY: true },
+    );
+    vi.unstubAllEnvs();
+    expect(colourless).toMatch(/^✗ \[maker 1\/3\] RUN make +1\.2s\n$/);
     expect(plain).toBe(`✓ ${'[maker 1/3] RUN make'.padEnd(32)} 1.2s\n`);
     expect(shown('plain', [{ kind: 'started', step }], { isTTY: true, columns: 40 })).toBe('#2 [maker 1/3] RUN make\n');
   });

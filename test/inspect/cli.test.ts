@@ -68,10 +68,10 @@ test('a name that would move the cursor or turn the text is written out, in JSON
 
 test.for<[string[], RegExp]>([
   [['4194303'], /^tare: process 4194303 does not exist, or has ended .*\n$/],
-  [['self'], /^tare: not a process id: "self"\n$/],
-  [['0'], /^tare: not a process id: "0"\n$/],
+  [['self'], /^tare: there is no image "self" here: .*\n$/],
+  [['0'], /^tare: there is no image "0" here: .*\n$/],
   [['-5'], /^tare: .*\n$/],
-  [[], /^tare: missing required argument 'pid'\n$/],
+  [[], /^tare: missing required argument 'what'; see "tare inspect --help"\n$/],
   [['1', '--against', 'x'], /^tare: not a process id: "x"\n$|^tare: process 1 may not be looked at .*\n$/],
 ])('%j is one sentence and exit code 125', async ([args, message], ctx) => {
   const ran = await tare(ctx, args);

@@ -197,7 +197,7 @@ describe('tare image verify, image prune and system df', () => {
     const first = await said('image', 'prune');
     expect(first).toMatch(
       new RegExp(
-        `^Untagged: ${old.manifestDescriptor.digest}\nRemoved 3 blobs, 1 leftover\nFreed .* \\(\\d+ bytes\\)\n$`,
+        `^Deleted: ${old.manifestDescriptor.digest}\nRemoved 3 blobs, 1 leftover\nFreed .* \\(\\d+ bytes\\)\n$`,
       ),
     );
     expect(await said('image', 'prune')).toBe('Freed 0 B (0 bytes)\n');

@@ -1,6 +1,7 @@
 /** `tare image prune`: makes room. */
 import { Command } from 'commander';
 import { prune } from '../../image/prune.js';
+import { isDigest } from '../../oci/image/index.js';
 import { print, printable } from '../print.js';
 import { formatBytes } from '../progress.js';
 import { counted } from './counted.js';
@@ -25,7 +26,8 @@ Examples:
           all,
           containers: containersFolder(),
         });
-        for (const name of untagged) await print(`Untagged: ${printable(name)}\n`);
+        // What had no name was known by its digest.
+        for (const name of untagged) await print(`${isDigest(name) ? 'Deleted' : 'Untagged'}: ${printable(name)}\n`);
         const counts: [number, string, string?][] = [
           [blobs, 'blob'],
           [snapshots, 'unpacked layer'],

@@ -22,7 +22,7 @@ Examples:
     )
     .action(({ quiet, repair }: { quiet?: boolean; repair?: boolean }) =>
       withStoreAsOwnRoot(async (store) => {
-        const progress = quiet ? undefined : makeTransferProgress(process.stderr);
+        const progress = quiet ? undefined : makeTransferProgress();
         const { problems, blobs, bytes, images, snapshots } = await store
           .verify(progress?.report)
           .finally(() => progress?.close());

@@ -121,7 +121,7 @@ class StoreSnapshots implements Snapshots {
       onWait: () => onProgress?.({ id, action: 'waiting', detail: 'another process unpacks it' }),
     });
     if (!acquired) {
-      onProgress?.({ id, action: 'exists' });
+      onProgress?.({ id, action: 'exists', detail: 'unpacked' });
       return undefined;
     }
     try {
