@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadImage } from '../../runtime/image/image.js';
 import { ImageStore } from '../../runtime/image/store/index.js';
 import { busyboxImage, putImage } from '../harness/images.js';
 import { makeWorld, type World } from '../harness/world.js';
@@ -39,6 +40,26 @@ describe('tare build', () => {
       'image.name': 'docker.io/library/one:latest,docker.io/library/two:2',
     });
     expect((await world.tare(['run', 'two:2'])).stdout).toBe('hello world\n');
+  });
+
+  it('does a step once that two processes come to at the same time', async () => {
+    writeFileSync(
+      join(context, 'Dockerfile'),
+      'FROM busybox\nRUN --mount=type=cache,target=/c echo once >> /c/log; sleep 1; tee /log </c/log\n',
+    );
+    const both = await Promise.all(['left', 'right'].map((name) => world.tare(['build', '-t', name, context])));
+    const said = both.map(({ stderr }) => stderr);
+    expect(
+      both.map(({ status }) => status),
+      said.join(''),
+    ).toEqual([0, 0]);
+    // One has run it, and found its own line alone; the other has waited, and taken it from the cache.
+    expect(said.filter((text) => / once\n/.test(text))).toHaveLength(1);
+    expect(said.filter((text) => /^#\d+ CACHED$/m.test(text))).toHaveLength(1);
+    using store = await ImageStore.open(join(world.folder, 'root/images'));
+    const [left, right] = ['left', 'right'].map((name) => loadImage(store, name).manifest.layers);
+    expect(left).toHaveLength(2);
+    expect(left).toEqual(right);
   });
 
   it('is lines where nobody watches, and ends with 1 when a RUN fails', async () => {
