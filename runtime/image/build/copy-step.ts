@@ -4,11 +4,21 @@ import { TareError } from '../../kernel/error.js';
 import { mountOverlay } from '../snapshot/index.js';
 import type { OverlayFolders } from '../types.js';
 import { type Circumstances, expander, type StageState, variables } from './configure.js';
-import { digestSelected, isPattern, type Selected, type SourceTree, select, whyNothing } from './context/index.js';
+import {
+  digestSelected,
+  identityOf,
+  isPattern,
+  type Selected,
+  type SourceTree,
+  select,
+  statusOf,
+  whyNothing,
+} from './context/index.js';
 import { type CopyItem, copyInto, isAddress, type ModeChange, parseMode, resolveOwner } from './copy/index.js';
 import { isGit } from './downloads.js';
 import type { FileStep, StageFiles } from './files.js';
 import { type Keyed, stepKey } from './key.js';
+import { KnownFiles } from './known-files.js';
 import { type AddInstruction, type CopyInstruction, expandWord, type Heredoc, type Word } from './parse/index.js';
 import type { Solver } from './solve.js';
 
@@ -116,15 +126,25 @@ async function sourcesKey(options: CopyStepOptions, said: Said): Promise<Keyed> 
   const memory = from && `build-copied:${stepKey('copied', { layers: from.chainId, paths, exclude: said.exclude })}`;
   const known = memory && session.store.cache.get(memory);
   if (typeof known === 'string') return [...keys, known];
+  const files = from ? undefined : knownFiles(options, paths, said.exclude);
   const digest = await withTree(options, from, (tree) =>
     digestSelected(selectAll(options, said, tree), {
       exclude: said.exclude,
       owners: from !== undefined,
+      ...(files && { known: files }),
       signal: session.signal,
     }),
   );
+  files?.save();
   if (memory) session.store.cache.set(memory, digest, {});
   return [...keys, digest];
+}
+
+/** Of the context. */
+function knownFiles({ solver }: CopyStepOptions, paths: readonly string[], exclude: readonly string[]): KnownFiles {
+  const { session, context } = solver;
+  const name = stepKey('files', { root: identityOf(statusOf(context.root)), paths, exclude });
+  return new KnownFiles(session.store.cache, name, session.useCache);
 }
 
 async function perform(options: CopyStepOptions, said: Said, folders: OverlayFolders): Promise<void> {

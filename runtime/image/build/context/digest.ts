@@ -88,7 +88,8 @@ class Summary {
     const type = status.mode & S_IFMT;
     if (type === S_IFLNK) return native.readlinkat(fd, '').toString('latin1');
     if (type !== S_IFREG) return '';
-    const digest = await contentDigest(fd, status, this.#options.known);
+    const { known } = this.#options;
+    const digest = await (known ? contentDigest(fd, known) : readDigest(fd));
     if (status.nlink < 2) return digest;
     const inode = `${status.dev}:${status.ino}`;
     const first = this.#links.get(inode) ?? this.#count;
@@ -108,30 +109,38 @@ class Summary {
   }
 }
 
-/** A change within the kernel's clock tick of another leaves the change time as it is, so what is that new is not remembered. */
+/**
+ * Two changes within one tick of the kernel's clock leave the same change time (git's "racy" index entries), so what is that new is not remembered.
+ * Two seconds is the coarsest tick that a file system has.
+ */
 const SETTLED_NS = 2_000_000_000n;
 
-async function contentDigest(fd: number, status: FileStatus, known: FileDigests | undefined): Promise<string> {
-  const key = [status.dev, status.ino, status.size, status.mtimeNs, status.ctimeNs].join(':');
-  const before = known?.get(key);
+async function contentDigest(fd: number, known: FileDigests): Promise<string> {
+  // The time before the status, and that before the content: whatever changes from then on gets another change time.
+  const now = BigInt(Date.now()) * 1_000_000n;
+  const { dev, ino, size, mtimeNs, ctimeNs } = statusOf(fd);
+  const key = [dev, ino, size, mtimeNs, ctimeNs].join(':');
+  const before = known.get(key);
   if (before !== undefined) return before;
   const digest = await readDigest(fd);
-  if (BigInt(Date.now()) * 1_000_000n - status.ctimeNs > SETTLED_NS) known?.set(key, digest);
+  if (now - ctimeNs > SETTLED_NS) known.set(key, digest);
   return digest;
 }
 
-const CHUNK = 1 << 20;
+/** Of all files, one after the other: what is read is digested before anything else is done. */
+const CHUNK = Buffer.allocUnsafeSlow(1 << 18);
+/** Chunks between two chances for whatever else is to be done. */
+const BREATH = 64;
 
 async function readDigest(fd: number): Promise<string> {
   const hash = createHash('sha256');
   const file = openSync(`/proc/self/fd/${fd}`, OPEN_UNTRUSTED);
   try {
-    const chunk = Buffer.allocUnsafe(CHUNK);
-    for (let count = 0; ; count += 1) {
-      const size = readSync(file, chunk);
+    for (let count = 1; ; count += 1) {
+      const size = readSync(file, CHUNK);
       if (size === 0) return hash.digest('hex');
-      hash.update(chunk.subarray(0, size));
-      if (count % 16 === 15) await breathe();
+      hash.update(CHUNK.subarray(0, size));
+      if (count % BREATH === 0) await breathe();
     }
   } finally {
     closeSync(file);

@@ -17,7 +17,7 @@ export { type DigestOptions, digestSelected, type FileDigests } from './digest.j
 export { isPattern } from './glob.js';
 export { IgnoreRules } from './ignore.js';
 export { cleanPath, type Selected, select, whyNothing } from './select.js';
-export type { SourceTree } from './tree.js';
+export { identityOf, type SourceTree, statusOf } from './tree.js';
 
 const MAX_FILE = 4 << 20;
 
