@@ -58,8 +58,12 @@ async function ofImage(
   // Loaded only here: a container of a folder needs no store.
   const { ImageStore } = await import('../image/store/index.js');
   const { imageContainer } = await import('../image/run/index.js');
-  const { findOrPull } = await import('./find-image.js');
+  const { obtainImage, PULL_WAYS } = await import('../image/obtain.js');
+  const { parsePlatform } = await import('../image/platform.js');
   const { makeTransferProgress } = await import('./progress.js');
+  const { pull = 'missing', platform } = options;
+  const way = PULL_WAYS.find((one) => one === pull);
+  if (way === undefined) throw new TareError('usage', `--pull ${pull}: must be one of ${PULL_WAYS.join(', ')}`);
   const store = await ImageStore.open();
   const progress = makeTransferProgress();
   const onProgress: OnProgress = (said) => {
@@ -74,12 +78,11 @@ async function ofImage(
   try {
     const held = store.lease();
     lease = held;
-    const image = await findOrPull(store, name, {
-      pull: options.pull,
-      platform: options.platform,
+    const image = await obtainImage(store, name, {
+      pull: way,
+      ...(platform !== undefined && { platform: parsePlatform(platform) }),
       lease: held,
       onProgress,
-      ...(onlyPlan && { folderName: id }),
     });
     const made = await imageContainer(store, image, {
       id,

@@ -4,12 +4,12 @@
  */
 import { availableParallelism } from 'node:os';
 import type { Digest, Platform } from '../../oci/image/index.js';
+import type { PullWay } from '../obtain.js';
 import { hostPlatform } from '../platform.js';
 import type { Reference } from '../reference.js';
 import { openSnapshots } from '../snapshot/index.js';
 import { Slots } from '../snapshot/unpack.js';
 import type { ImageStore } from '../store/index.js';
-import type { Pull } from './base.js';
 import { StepCache } from './cache.js';
 import type { SourceTree } from './context/index.js';
 import { Downloads } from './downloads.js';
@@ -45,7 +45,7 @@ export interface BuildOptions {
   /** Every step is done, whatever earlier builds have come to. */
   readonly noCache?: boolean;
   /** When a registry is asked for a base: where it is `missing` here, unless told. */
-  readonly pull?: Pull;
+  readonly pull?: PullWay;
   readonly platform?: Platform;
   /** Of RUNs that do not say otherwise. `none` unless told: Tare has no network for containers but the host's. */
   readonly network?: Network;

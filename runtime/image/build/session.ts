@@ -1,9 +1,9 @@
 /** What the parts of one build share: the store and the lease that keeps what it works with, how many may work at a time, and whom to tell. */
 import type { Platform } from '../../oci/image/index.js';
+import type { PullWay } from '../obtain.js';
 import type { Slots } from '../snapshot/unpack.js';
 import type { ImageStore } from '../store/index.js';
 import type { Lease, Snapshots } from '../types.js';
-import type { Pull } from './base.js';
 import type { StepCache } from './cache.js';
 import type { BuildEvent, OnBuildEvent, StepInfo } from './events.js';
 import type { Network } from './run.js';
@@ -14,7 +14,7 @@ export interface Session {
   readonly lease: Lease;
   readonly cache: StepCache;
   readonly platform: Platform;
-  readonly pull: Pull;
+  readonly pull: PullWay;
   /** Whether what earlier builds have come to is used. */
   readonly useCache: boolean;
   /** Steps at work at a time. */

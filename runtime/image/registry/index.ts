@@ -6,7 +6,7 @@ export type { Credentials } from './credentials.js';
 export type { Limits } from './limits.js';
 export { type Account, type KeptAt, login, logout } from './login.js';
 export type { RegistryOptions } from './options.js';
-export { type Pulled, type PullOptions, pull, pullIfMissing } from './pull.js';
+export { type Pulled, type PullOptions, pull } from './pull.js';
 export { type Pushed, type PushOptions, push } from './push.js';
 export { listReferrers, type ReferrersOptions } from './referrers.js';
 export { listTags } from './tags.js';

@@ -15,11 +15,10 @@ import {
   parseIndex,
   parseManifest,
 } from '../../oci/image/index.js';
-import { findImage, loadImage } from '../image.js';
 import { choosePlatform, formatPlatform, hostPlatform, runsOn } from '../platform.js';
 import { familiarName, type Reference } from '../reference.js';
 import type { ImageStore } from '../store/index.js';
-import type { Image, Lease } from '../types.js';
+import type { Lease } from '../types.js';
 import { RegistryClient } from './client.js';
 import { downloadBlob } from './download.js';
 import { endpointsOf } from './endpoint.js';
@@ -62,32 +61,6 @@ export async function pull(store: ImageStore, reference: Reference, options: Pul
   const isUnchanged = store.names.get(reference)?.digest === target.digest;
   if (!isUnchanged) await store.names.set(reference, target);
   return { reference, target, isUnchanged };
-}
-
-/** The image of the store, pulled before if it is not there. It is kept by `options.lease`. @throws as `pull` */
-export async function pullIfMissing(
-  store: ImageStore,
-  reference: Reference,
-  options: PullOptions & { readonly lease: Lease },
-): Promise<Image> {
-  const there = findThere(store, reference, options);
-  if (there) return there;
-  await pull(store, reference, options);
-  return loadImage(store, reference, options.platform);
-}
-
-function findThere(store: ImageStore, reference: Reference, { lease, platform }: PullOptions): Image | undefined {
-  try {
-    const { target } = findImage(store, reference);
-    lease?.addBlob(target.digest);
-    const image = loadImage(store, reference, platform);
-    const blobs = [image.manifestDescriptor, image.manifest.config, ...image.manifest.layers];
-    for (const { digest } of blobs) lease?.addBlob(digest);
-    return blobs.every(({ digest }) => store.content.has(digest)) ? image : undefined;
-  } catch (error) {
-    if (error instanceof TareError && error.code === 'not-found') return undefined;
-    throw error;
-  }
 }
 
 interface Found extends Disposable {

@@ -137,6 +137,15 @@ RUN --mount=type=secret,id=none ls /run 2>&1 | wc -l
     await expect(builder.build('FROM --platform=linux/arm64 busybox\n')).rejects.toThrow('linux/amd64');
   });
 
+  it('a base of another platform, whose registry cannot be reached, is said to be here for that', async () => {
+    const name = '127.0.0.1:1/base:1';
+    await builder.build('FROM busybox\n', { names: [parseReference(name)] });
+    const other = builder.build(`FROM --platform=linux/arm64 ${name}\n`, { pull: 'missing' });
+    await expect(other).rejects.toThrow(
+      /is not made for linux\/arm64: there is linux\/amd64; and from its registry: .*127/,
+    );
+  });
+
   it('a base that is not here is pulled', async () => {
     const registry = await startRegistry();
     try {

@@ -3,16 +3,9 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadImage } from '../../../runtime/image/image.js';
+import { obtainImage } from '../../../runtime/image/obtain.js';
 import { parseReference } from '../../../runtime/image/reference.js';
-import {
-  listTags,
-  login,
-  logout,
-  type PullOptions,
-  pull,
-  pullIfMissing,
-  push,
-} from '../../../runtime/image/registry/index.js';
+import { listTags, login, logout, type PullOptions, pull, push } from '../../../runtime/image/registry/index.js';
 import { busyboxImage, makeLayer, putImage, type TestImage, writeLayout } from '../../harness/images.js';
 import { type RegistryOptions, startRegistry, type TestRegistry } from '../../harness/registry.js';
 import { makeStore, skopeo, type TestStore } from './real.js';
@@ -79,7 +72,7 @@ describe.each(KINDS)('a registry %s', (_, kind) => {
     expect(seen.Digest).toBe(target.digest);
     using two = await makeStore();
     using lease = two.store.lease();
-    const image = await pullIfMissing(two.store, parseReference(name), { ...options, lease });
+    const image = await obtainImage(two.store, name, { ...options, lease });
     expect(image.id).toBe(other.id);
     actions.length = 0;
     await push(one.store, parseReference(name), { ...options, onProgress });

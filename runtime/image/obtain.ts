@@ -1,0 +1,71 @@
+/**
+ * The image that somebody names, kept from here on: of the store, or of its registry first. When neither has it, the error says what is here instead: another
+ * platform of it, another name, or a way to make it.
+ */
+import { TareError } from '../kernel/error.js';
+import { loadImage, similarName } from './image.js';
+import { familiarName, parseReference, type Reference } from './reference.js';
+import type { PullOptions } from './registry/index.js';
+import type { ImageStore } from './store/index.js';
+import type { Image, Lease } from './types.js';
+
+/** When a registry is asked: always, where the image is not here, or never. */
+export const PULL_WAYS = ['always', 'missing', 'never'] as const;
+export type PullWay = (typeof PULL_WAYS)[number];
+
+export interface ObtainOptions extends Omit<PullOptions, 'lease'> {
+  /** `missing` unless told. */
+  readonly pull?: PullWay;
+  /** Here is only what has all its layers as they are sent. A container can do with unpacked ones. */
+  readonly isWhole?: boolean;
+  readonly lease: Lease;
+}
+
+/** @param name a name or an id @throws TareError `not-found`, `usage`, and what the registry says: see `pull` */
+export async function obtainImage(store: ImageStore, name: string, options: ObtainOptions): Promise<Image> {
+  const { pull: way = 'missing', isWhole, ...pulling } = options;
+  let notHere: TareError | undefined;
+  if (way !== 'always')
+    try {
+      return kept(store, loadImage(store, name, options.platform), name, options);
+    } catch (error) {
+      if (way === 'never' || !(error instanceof TareError) || error.code !== 'not-found') throw error;
+      notHere = error;
+    }
+  const reference = parseReference(name);
+  // Loaded only when it is needed.
+  const { pull } = await import('./registry/index.js');
+  try {
+    await pull(store, reference, pulling);
+  } catch (error) {
+    if (!(error instanceof TareError) || options.signal?.aborted) throw error;
+    throw await explained(store, reference, error, notHere);
+  }
+  return kept(store, loadImage(store, reference, options.platform), name, options);
+}
+
+/** From here on until it is unpacked nobody takes it away. */
+function kept({ content }: ImageStore, image: Image, name: string, { isWhole, lease }: ObtainOptions): Image {
+  const { target, manifestDescriptor, manifest } = image;
+  for (const { digest } of [target, manifestDescriptor, manifest.config, ...manifest.layers]) lease.addBlob(digest);
+  const missing = isWhole && manifest.layers.find(({ digest }) => !content.has(digest));
+  if (!missing) return image;
+  throw new TareError('not-found', `${name} is not whole: its layer ${missing.digest} is missing`);
+}
+
+/** What the registry says, and what is here. */
+async function explained(
+  { names }: ImageStore,
+  reference: Reference,
+  error: TareError,
+  notHere: TareError | undefined,
+): Promise<TareError> {
+  const { code, message, path } = error;
+  if (notHere && names.get(reference))
+    return new TareError('not-found', `${notHere.message}; and from its registry: ${message}`, { cause: error });
+  const { bootstrapHint } = await import('./bootstrap/index.js');
+  const similar = similarName(names, familiarName(reference));
+  const hint = similar === undefined ? bootstrapHint(reference) : `did you mean "${similar}", which is here?`;
+  if (hint === undefined) return error;
+  return new TareError(code, `${message} (${hint})`, { cause: error, ...(path !== undefined && { path }) });
+}
