@@ -200,7 +200,7 @@ describe('tare image verify, image prune and system df', () => {
         `^Deleted: ${old.manifestDescriptor.digest}\nRemoved 3 blobs, 1 leftover\nFreed .* \\(\\d+ bytes\\)\n$`,
       ),
     );
-    expect(await said('image', 'prune')).toBe('Freed 0 B (0 bytes)\n');
+    expect(await said('image', 'prune')).toBe('Nothing to free\n');
     expect(await said('image', 'prune', '--all')).toMatch(
       /^Untagged: app:latest\nUntagged: localhost:5000\/team\/app:1\nRemoved 3 blobs\nFreed .*\n$/,
     );

@@ -36,7 +36,7 @@ Examples:
         ];
         const what = counts.filter(([count]) => count > 0).map((one) => counted(...one));
         if (what.length > 0) await print(`Removed ${what.join(', ')}\n`);
-        await print(`Freed ${formatBytes(bytes)} (${bytes} bytes)\n`);
+        await print(bytes > 0 ? `Freed ${formatBytes(bytes)} (${counted(bytes, 'byte')})\n` : 'Nothing to free\n');
       }),
     );
 }

@@ -38,7 +38,7 @@ Examples:
       if (flags.platform !== undefined && flags.allPlatforms)
         throw new TareError('usage', '--platform and --all-platforms cannot be used together');
       const reference = parseReference(target ?? name);
-      if (await inOwnUserNamespace()) return;
+      if (await inOwnUserNamespace({ unpacks: false })) return;
       using store = await ImageStore.open();
       const progress = makeTransferProgress();
       await interruptible(async (signal) => {

@@ -11,7 +11,7 @@ export async function withStore<T>(work: (store: ImageStore) => T | Promise<T>):
 
 /** As above, for what looks into layers or removes them: their files have the owners that the image says, so who is not root is their own root for it. */
 export async function withStoreAsOwnRoot(work: (store: ImageStore) => void | Promise<void>): Promise<void> {
-  if (!(await inOwnUserNamespace())) await withStore(work);
+  if (!(await inOwnUserNamespace({ unpacks: false }))) await withStore(work);
 }
 
 /** Where the folders of containers lie. */
