@@ -148,6 +148,7 @@ describe('a container of an image', () => {
     expect((await world.tare(['kill', 'stopped'])).stderr).toBe('');
     await new Promise((resolve) => child.once('close', resolve));
     expect(said).toBe(`ready\n${asked}\n`);
+    expect((await world.tare(['rmi', 'stopped'])).status).toBe(0);
   });
 
   it('leaves nothing that gc does not remove when it is killed at any moment', async () => {
