@@ -142,6 +142,11 @@ describe('a user who is not root', () => {
       await world.run(['chown', '-R', `${UID}:${UID}`, context]);
       expect((await tare(['build', '-q', '-t', 'alone', context])).stdout).toMatch(/^sha256:/);
       expect((await tare(['run', 'alone'])).stdout).toBe('0\n');
+      const debian = await tare(['image', 'bootstrap', 'debian']);
+      expect([debian.status, debian.stderr]).toEqual([
+        125,
+        expect.stringMatching(/^tare: Debian is made by root, or by a user to whom [^\n]*\n$/),
+      ]);
       // Only where something is unpacked.
       const removed = await tare(['rmi', 'alone']);
       expect([removed.status, removed.stderr]).toEqual([0, '']);
@@ -166,6 +171,21 @@ describe('a user who is not root', () => {
     } finally {
       await world.run(['umount', '/etc/passwd']);
     }
+  });
+
+  it('makes Debian, whose files have several owners', async () => {
+    const bin = join(world.folder, 'bin');
+    mkdirSync(bin, { mode: 0o755 });
+    const script = `#!/bin/sh
+      set -e; cd "$TMPDIR"; mkdir made; echo x > made/shadow; chown 0:42 made/shadow; tar -C made -c .`;
+    writeFileSync(join(bin, 'mmdebstrap'), script, { mode: 0o755 });
+    const env = { ...ENV(), PATH: `${bin}:${process.env.PATH}` };
+    const made = await world.run(asUser([process.execPath, copy.tare, 'image', 'bootstrap', 'debian']), { env });
+    expect([made.status, made.stdout]).toEqual([0, expect.stringMatching(/^localhost\/debian:.*: sha256:/)]);
+    const { stdout } = await tare(['image', 'layers', '--tree', 'localhost/debian']);
+    expect(stdout).toMatch(/shadow/);
+    expect((await tare(['rmi', '-f', 'localhost/debian'])).status).toBe(0);
+    expect(readdirSync(join(own, 'data/images/ingest'))).toEqual([]);
   });
 
   it('builds, lists and removes images, whose layers have files of several owners', async () => {

@@ -4,6 +4,7 @@ import { BOOTSTRAPS, bootstrap } from '../../image/bootstrap/index.js';
 import { familiarName } from '../../image/reference.js';
 import { TareError } from '../../kernel/error.js';
 import { interruptible } from '../interrupt.js';
+import { inOwnUserNamespace } from '../own-users.js';
 import { print } from '../print.js';
 import { makeTransferProgress } from '../progress.js';
 import { withStore } from './with-store.js';
@@ -33,7 +34,11 @@ Examples:
   tare image bootstrap busybox && tare run localhost/busybox echo hello
   tare image bootstrap debian --suite trixie`,
     )
-    .action((name: string, options: Options) => interruptible((signal) => make(name, options, signal)));
+    .action(async (name: string, options: Options) => {
+      // Its packages have several owners.
+      if (name === 'debian' && (await inOwnUserNamespace({ unpacks: false }))) return;
+      await interruptible((signal) => make(name, options, signal));
+    });
 }
 
 async function make(name: string, { suite, mirror, force, quiet }: Options, signal: AbortSignal): Promise<void> {

@@ -7,6 +7,7 @@ import { createReadStream } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TareError } from '../../kernel/error.js';
+import { hasOneUser } from '../../kernel/user-namespace.js';
 import { hostApt } from '../../vm/image/apt.js';
 import { runShell } from '../../vm/image/run.js';
 import { importRootfs } from '../archive/index.js';
@@ -53,6 +54,7 @@ export async function makeDebian(
 ): Promise<Bootstrapped> {
   const { env = process.env, onProgress, signal } = options;
   const { suite, lines, options: aptOptions } = await sourcesFor(options);
+  needUsers();
   await needSpace(store.root);
   // On the disk of the store, and collected with it should we be killed.
   await using scratch = await store.scratch();
@@ -82,9 +84,7 @@ export async function makeDebian(
         if (stage) report(stage[1], stage[2]);
       },
     },
-  ).catch((error: unknown) => {
-    throw explain(error);
-  });
+  );
   const created = new Date(env.SOURCE_DATE_EPOCH === undefined ? Date.now() : Number(env.SOURCE_DATE_EPOCH) * 1000);
   report('unpacking', 'packing the layer');
   const made = await importRootfs(store, createReadStream(archive, { highWaterMark: 1 << 20 }), {
@@ -112,13 +112,12 @@ const STAGES: readonly [RegExp, Progress['action'], string][] = [
   [/creating tarball/, 'unpacking', 'packing the root file system'],
 ];
 
-/** Packages have several owners. mmdebstrap(1), "--mode" */
-function explain(error: unknown): unknown {
-  if (!(error instanceof TareError) || !error.message.includes('unable to pick chroot mode')) return error;
-  return new TareError(
+/** Packages have several owners. */
+function needUsers(): void {
+  if (process.geteuid?.() === 0 && !hasOneUser()) return;
+  throw new TareError(
     'permission',
     'Debian is made by root, or by a user to whom /etc/subuid and /etc/subgid lend others; root can help with "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"',
-    { cause: error },
   );
 }
 
