@@ -3,7 +3,6 @@
  * index.json; a layer that is unpacked is a snapshot; a lease keeps what is being worked with from being collected.
  */
 import type { Readable } from 'node:stream';
-import type { OwnedFd } from '../kernel/fd.js';
 import type { Descriptor, Digest, ImageConfig, ImageManifest, Platform } from '../oci/image/index.js';
 import type { OverlayFolders } from '../oci/index.js';
 import type { Reference } from './reference.js';
@@ -124,8 +123,5 @@ export interface Snapshots {
    */
   adopt(upper: string, parent: Digest | undefined, diffId: Digest, lease: Lease): Promise<Digest>;
 }
-
-/** The root of an overlay that is mounted nowhere: it goes when the descriptor is closed, or its process ends. */
-export type MountOverlay = (folders: OverlayFolders) => Promise<OwnedFd>;
 
 export type { Platform };

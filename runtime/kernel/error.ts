@@ -63,6 +63,11 @@ export class TareError extends Error {
   }
 }
 
+/** Whether it is of a system call that failed with one of these. */
+export function isErrno(error: unknown, ...errnos: readonly string[]): boolean {
+  return error instanceof TareError && error.syscall !== undefined && errnos.includes(error.syscall.errno);
+}
+
 /** `mount("proc", "/proc"): EPERM`, as an error's text has it. */
 export function formatCall(call: FailedCall): string {
   return `${call.name}(${call.args}): ${call.errno}`;

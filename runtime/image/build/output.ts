@@ -8,8 +8,8 @@ import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from '../../kernel/constants/open.js
 import { TareError } from '../../kernel/error.js';
 import { OwnedFd } from '../../kernel/fd.js';
 import { type Descriptor, type Digest, MEDIA } from '../../oci/image/index.js';
-import { PlanBuilder, runPlan } from '../../plan/index.js';
 import { saveArchive } from '../archive/index.js';
+import { copyTree } from '../copy-tree.js';
 import { layerOfTrees } from '../diff/index.js';
 import { imageOf } from '../image.js';
 import { mountOverlay, openSnapshots } from '../snapshot/index.js';
@@ -80,11 +80,7 @@ async function writeFolder(root: number, dest: string): Promise<void> {
       path: dest,
     });
   using folder = new OwnedFd(native.open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const builder = new PlanBuilder();
-  const given = { from: builder.given('from'), to: builder.given('to') };
-  builder.outside.copy_tree(given, 'the files that have been built');
-  builder.outside.exit({ status: 0 });
-  await runPlan(builder.build(), { given: { from: root, to: folder.fd } }).exited;
+  await copyTree(root, folder.fd, 'the files that have been built');
 }
 
 async function writeFile(dest: string, content: AsyncIterable<Uint8Array>): Promise<void> {

@@ -1,19 +1,12 @@
 /** What a RUN binds of a stage or an image: known by the layers, copied by descriptor. */
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { native } from '../../kernel/addon.js';
-import {
-  AT_EMPTY_PATH,
-  O_CLOEXEC,
-  O_DIRECTORY,
-  O_PATH,
-  O_RDONLY,
-  RESOLVE_IN_ROOT,
-  RESOLVE_NO_MAGICLINKS,
-} from '../../kernel/constants/open.js';
+import { AT_EMPTY_PATH, O_CLOEXEC, O_DIRECTORY, O_RDONLY } from '../../kernel/constants/open.js';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../../kernel/constants/stat.js';
 import { TareError } from '../../kernel/error.js';
 import { OwnedFd } from '../../kernel/fd.js';
-import { PlanBuilder, runPlan } from '../../plan/index.js';
+import { copyTree } from '../copy-tree.js';
+import { openInRoot } from '../in-root.js';
 import type { StageFiles } from './files.js';
 import type { MountSource } from './mounts.js';
 
@@ -30,15 +23,16 @@ export function treeSource(files: StageFiles): MountSource {
 }
 
 /** Copies a folder or a file of a tree to a new one of this name. @throws TareError `not-found`, `unsupported` */
-export async function copyOut(root: number, path: string, to: string): Promise<void> {
-  using from = open(root, path);
+async function copyOut(root: number, path: string, to: string): Promise<void> {
+  using from = openInRoot(root, path);
+  if (!from) throw missing(path);
   const status = native.fstatat(from.fd, '', AT_EMPTY_PATH);
   if (!status) throw missing(path);
   const type = status.mode & S_IFMT;
   if (type === S_IFDIR) {
     mkdirSync(to);
     using target = new OwnedFd(native.open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    await copyTree(from.fd, target.fd);
+    await copyTree(from.fd, target.fd, 'what is bound is a copy: what is written to it is lost');
     return;
   }
   if (type !== S_IFREG) throw new TareError('unsupported', `${JSON.stringify(path)} is neither a folder nor a file`);
@@ -56,29 +50,10 @@ export async function copyOut(root: number, path: string, to: string): Promise<v
 
 const COPY_AT_ONCE = 64 << 20;
 
-async function copyTree(from: number, to: number): Promise<void> {
-  const builder = new PlanBuilder();
-  const given = { from: builder.given('from'), to: builder.given('to') };
-  builder.outside.copy_tree(given, 'what is bound is a copy: what is written to it is lost');
-  builder.outside.exit({ status: 0 });
-  await runPlan(builder.build(), { given: { from, to } }).exited;
-}
-
-function open(root: number, path: string): OwnedFd {
-  try {
-    const resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    return new OwnedFd(native.openat2(root, path || '.', O_PATH | O_CLOEXEC, 0, resolve));
-  } catch (error) {
-    if (error instanceof TareError && ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(error.syscall?.errno ?? ''))
-      throw missing(path, error);
-    throw error;
-  }
-}
-
 function isRoot(path: string): boolean {
   return /^[/.]*$/.test(path);
 }
 
-function missing(path: string, cause?: unknown): TareError {
-  return new TareError('not-found', `there is no ${JSON.stringify(path)} there`, { cause });
+function missing(path: string): TareError {
+  return new TareError('not-found', `there is no ${JSON.stringify(path)} there`);
 }

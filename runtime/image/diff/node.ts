@@ -15,11 +15,10 @@ import {
   RESOLVE_NO_SYMLINKS,
 } from '../../kernel/constants/open.js';
 import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../kernel/constants/stat.js';
-import { TareError } from '../../kernel/error.js';
+import { isErrno, TareError } from '../../kernel/error.js';
 import { OwnedFd } from '../../kernel/fd.js';
 import type { FileStatus } from '../../kernel/native-files.js';
 import { inFirstUserNamespace } from '../../kernel/user-namespace.js';
-import { isErrno } from '../layer/errors.js';
 import { isOverlayXattr, type Xattr } from '../layer/index.js';
 import { entriesOf } from '../snapshot/tree.js';
 

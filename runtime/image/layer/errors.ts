@@ -3,10 +3,6 @@ import { TareError } from '../../kernel/error.js';
 import { refused } from './names.js';
 import { showName } from './tar/bytes.js';
 
-export function isErrno(error: unknown, ...errnos: readonly string[]): boolean {
-  return error instanceof TareError && error.syscall !== undefined && errnos.includes(error.syscall.errno);
-}
-
 /** What a file system refuses because of what the entry says, and not because of the state that it is in. */
 const ENTRYS_FAULT: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'has a name that is too long',

@@ -3,6 +3,7 @@
  * resolves a path without symbolic links (openat2), and what has some is walked a component at a time, links being followed within the root.
  * A folder's times are set when its descriptor is let go, for each file that is made in it changes them. openat2(2)
  */
+
 import { native } from '../../kernel/addon.js';
 import {
   AT_EMPTY_PATH,
@@ -16,8 +17,8 @@ import {
   RESOLVE_NO_XDEV,
 } from '../../kernel/constants/open.js';
 import { S_IFDIR, S_IFLNK, S_IFMT } from '../../kernel/constants/stat.js';
+import { isErrno } from '../../kernel/error.js';
 import { closeAll } from '../../kernel/fd.js';
-import { isErrno } from './errors.js';
 import { joinName, kernelName, refused } from './names.js';
 import { isWhiteout } from './whiteout.js';
 

@@ -1,4 +1,5 @@
 /** A layer being written: entries go in, one after the other; what a later one says of a name replaces what an earlier one said. */
+
 import { native } from '../../kernel/addon.js';
 import {
   AT_EMPTY_PATH,
@@ -11,9 +12,9 @@ import {
   RESOLVE_NO_SYMLINKS,
 } from '../../kernel/constants/open.js';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT } from '../../kernel/constants/stat.js';
+import { isErrno } from '../../kernel/error.js';
 import type { Name } from '../../kernel/native-files.js';
 import type { Meter } from './budget.js';
-import { isErrno } from './errors.js';
 import { BELOW, type Folder, Folders } from './folders.js';
 import { joinName, kernelName, OPAQUE, refused, splitEntryName, splitLinkName, WHITEOUT } from './names.js';
 import { removeEntry } from './remove.js';

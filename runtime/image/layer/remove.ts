@@ -1,8 +1,9 @@
 /** Removes a file, or a folder with all that is in it, by the descriptor of the folder it lies in; nothing is followed. unlink(2) */
+
 import { native } from '../../kernel/addon.js';
 import { AT_REMOVEDIR, O_DIRECTORY, O_NOFOLLOW, O_RDONLY } from '../../kernel/constants/open.js';
+import { isErrno } from '../../kernel/error.js';
 import type { Name } from '../../kernel/native-files.js';
-import { isErrno } from './errors.js';
 import { BELOW } from './folders.js';
 
 /** True when it was a folder. @throws TareError `system-call` */

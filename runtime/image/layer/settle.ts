@@ -3,6 +3,7 @@
  * it does not have. The first are as they are below; and where below a symbolic link leads elsewhere, what was meant for it goes there. The
  * second are copied up, as overlayfs itself would.
  */
+
 import { native } from '../../kernel/addon.js';
 import { RENAME_NOREPLACE } from '../../kernel/constants/files.js';
 import {
@@ -14,8 +15,8 @@ import {
   O_RDONLY,
 } from '../../kernel/constants/open.js';
 import { S_IFDIR, S_IFLNK, S_IFMT } from '../../kernel/constants/stat.js';
+import { isErrno } from '../../kernel/error.js';
 import { copyAttributes, copyFile } from './copy-up.js';
-import { isErrno } from './errors.js';
 import { BELOW, type Folder, Folders } from './folders.js';
 import type { Unsettled, UnsettledLink } from './layer-writer.js';
 import { Lowers, parentOf } from './lowers.js';

@@ -5,19 +5,13 @@
 import { mkdirSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { native } from '../../kernel/addon.js';
-import {
-  O_CLOEXEC,
-  O_DIRECTORY,
-  O_PATH,
-  O_RDONLY,
-  RESOLVE_IN_ROOT,
-  RESOLVE_NO_MAGICLINKS,
-} from '../../kernel/constants/open.js';
+import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from '../../kernel/constants/open.js';
 import { TareError } from '../../kernel/error.js';
 import { OwnedFd } from '../../kernel/fd.js';
 import type { ImageConfig } from '../../oci/image/index.js';
 import type { Mount } from '../../oci/index.js';
-import { PlanBuilder, runPlan } from '../../plan/index.js';
+import { copyTree } from '../copy-tree.js';
+import { openInRoot } from '../in-root.js';
 
 export interface Volume {
   /** In the container. */
@@ -53,31 +47,9 @@ export function volumeMount({ destination, path }: Volume, mapped: boolean): Mou
 export async function fillVolumes(volumes: readonly Volume[], root: number): Promise<void> {
   for (const volume of volumes) {
     mkdirSync(volume.path, { recursive: true, mode: 0o755 });
-    using from = folderIn(root, volume.destination);
+    using from = openInRoot(root, volume.destination, O_DIRECTORY);
     if (!from) continue;
     using to = new OwnedFd(native.open(volume.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    const builder = new PlanBuilder();
-    const given = { from: builder.given('image'), to: builder.given('volume') };
-    builder.outside.copy_tree(given, 'the volume begins with what the image has there');
-    builder.outside.exit({ status: 0 });
-    await runPlan(builder.build(), { given: { image: from.fd, volume: to.fd } }).exited;
-  }
-}
-
-/** undefined where the image has none there: links lead nowhere out of it. */
-function folderIn(root: number, path: string): OwnedFd | undefined {
-  try {
-    const found = native.openat2(
-      root,
-      path,
-      O_PATH | O_DIRECTORY | O_CLOEXEC,
-      0,
-      RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-    );
-    return new OwnedFd(found);
-  } catch (error) {
-    if (error instanceof TareError && ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(error.syscall?.errno ?? ''))
-      return undefined;
-    throw error;
+    await copyTree(from.fd, to.fd, 'the volume begins with what the image has there');
   }
 }

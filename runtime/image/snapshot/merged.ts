@@ -29,7 +29,7 @@ import { OwnedFd } from '../../kernel/fd.js';
 import { type Features, probeFeatures } from '../../kernel/features.js';
 import { inFirstUserNamespace } from '../../kernel/user-namespace.js';
 import { type LaneBuilder, type Plan, PlanBuilder, runPlan, type Slot } from '../../plan/index.js';
-import type { MountOverlay, OverlayFolders } from '../types.js';
+import type { OverlayFolders } from '../types.js';
 
 /** At most so many folders, the kernel's OVL_MAX_STACK. */
 export const MAX_LOWER = 500;
@@ -39,7 +39,9 @@ export const MAX_LOWER = 500;
  * openat2(RESOLVE_IN_ROOT) on the descriptor.
  * @throws TareError `not-found` a folder is missing, `unsupported` this kernel cannot take so many or so long paths, `plan` what the kernel says
  */
-export const mountOverlay: MountOverlay = async (folders) => mountOverlayWith(folders, probeFeatures());
+export function mountOverlay(folders: OverlayFolders): Promise<OwnedFd> {
+  return mountOverlayWith(folders, probeFeatures());
+}
 
 /** The same, chosen for a kernel that may be poorer than this one: the test of the fallback. */
 export async function mountOverlayWith(
@@ -64,7 +66,7 @@ export async function mountOverlayWith(
  * The plan that gives the overlay's root as `merged`.
  * @param inUserNamespace the overlay's own attributes are `user.overlay.*`, as `trusted.*` needs rights over the machine
  */
-export function overlayPlan(
+function overlayPlan(
   folders: OverlayFolders,
   features: Pick<Features, 'overlayLayers' | 'kernel'>,
   inUserNamespace: boolean,

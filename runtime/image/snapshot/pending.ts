@@ -3,15 +3,16 @@
  * is at work. When the layer is whole the folder becomes the snapshot by rename(2); whose process has died, the kernel lets go of the lock, and the next who
  * wants the layer, or a collection, takes the folder. So there is no lock file to be left behind.
  */
+
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { native } from '../../kernel/addon.js';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../../kernel/constants/open.js';
+import { isErrno } from '../../kernel/error.js';
 import type { OwnedFd } from '../../kernel/fd.js';
 import { tryLock } from '../../kernel/lock.js';
 import { removeTreeAt } from '../../kernel/tree.js';
 import { type Digest, splitDigest } from '../../oci/image/index.js';
-import { isErrno } from '../layer/errors.js';
 import { entriesOf, openDirectory } from './tree.js';
 
 /** As all folders of the store that are not finished are called: a collection takes those that nobody has locked. See store/scratch.ts. */

@@ -2,12 +2,10 @@
  * `--chown=user[:group]`: numbers, or names that the image's own /etc/passwd and /etc/group have. A number alone is user and group, a name alone
  * brings its group along. The files are the image's: read within its root and with bounds. passwd(5), group(5)
  */
-import { native } from '../../../kernel/addon.js';
-import { O_CLOEXEC, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from '../../../kernel/constants/open.js';
 import { TareError } from '../../../kernel/error.js';
-import { OwnedFd } from '../../../kernel/fd.js';
 import { readRegularByPath } from '../../../kernel/read-regular.js';
 import { MAX_USER_ID } from '../../../oci/index.js';
+import { openInRoot } from '../../in-root.js';
 
 export interface Owner {
   readonly uid: number;
@@ -54,18 +52,11 @@ const MAX_FILE = 1 << 20;
 
 /** Empty where there is no such file. */
 function textOf(root: number, path: string): string {
-  let file: OwnedFd;
-  try {
-    file = new OwnedFd(native.openat2(root, path, O_PATH | O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS));
-  } catch (error) {
-    if (error instanceof TareError && ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(error.syscall?.errno ?? '')) return '';
-    throw error;
-  }
+  using file = openInRoot(root, path);
+  if (!file) return '';
   try {
     return readRegularByPath(file.fd, MAX_FILE).toString();
   } catch (error) {
     throw new TareError('config', `the image's /${path} cannot be read: ${(error as Error).message}`, { cause: error });
-  } finally {
-    file.close();
   }
 }
