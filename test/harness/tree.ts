@@ -29,8 +29,10 @@ export interface TreeEntry {
 /** Path to entry; the folder itself is `.`, in order of the paths. */
 export type Tree = ReadonlyMap<string, TreeEntry>;
 
-export function describeTree(root: string): Tree {
-  const lines = execFileSync('python3', ['-I', '-c', READER, root], { encoding: 'latin1', maxBuffer: 1 << 30 });
+/** @param options.oneFileSystem without the folders on which something is mounted */
+export function describeTree(root: string, { oneFileSystem = false }: { oneFileSystem?: boolean } = {}): Tree {
+  const argv = ['-I', '-c', READER, root, oneFileSystem ? 'one' : 'all'];
+  const lines = execFileSync('python3', argv, { encoding: 'latin1', maxBuffer: 1 << 30 });
   const rows = lines
     .split('\n')
     .filter(Boolean)
@@ -132,9 +134,12 @@ def show(path, name):
              os.readlink(path).hex() if kind == stat.S_IFLNK else '', device,
              f'{s.st_dev}:{s.st_ino}' if s.st_nlink > 1 and kind != stat.S_IFDIR else '', xattrs]
     sys.stdout.write('\\t'.join('=' + str(cell) for cell in cells) + '\\n')
+device = os.stat(root).st_dev
 def walk(path, name):
+    s = os.lstat(path)
+    if sys.argv[2] == 'one' and stat.S_ISDIR(s.st_mode) and s.st_dev != device: return
     show(path, name or b'.')
-    if stat.S_ISDIR(os.lstat(path).st_mode):
+    if stat.S_ISDIR(s.st_mode):
         for child in os.listdir(path): walk(os.path.join(path, child), (name + b'/' if name else b'') + child)
 sys.setrecursionlimit(20000)
 walk(root, b'')
