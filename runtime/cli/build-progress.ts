@@ -28,7 +28,7 @@ export function makeBuildProgress(mode: ProgressMode, screen: Screen): BuildProg
 }
 
 /** `[builder 2/4] RUN make`. */
-export function stepTitle({ stage, index, total, text }: StepInfo): string {
+function stepTitle({ stage, index, total, text }: StepInfo): string {
   const where = [stage, index === undefined ? undefined : `${index}/${total}`].filter((part) => part !== undefined);
   return `${where.length > 0 ? `[${where.join(' ')}] ` : ''}${plainText(text)}`;
 }

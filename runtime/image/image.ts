@@ -20,7 +20,7 @@ import {
   parseManifest,
   splitDigest,
 } from '../oci/image/index.js';
-import { nearest } from './build/parse/near.js';
+import { nearest } from './near.js';
 import { choosePlatform, formatPlatform, hostPlatform, runsOn } from './platform.js';
 import { familiarName, parseReference, type Reference } from './reference.js';
 import type { ContentStore, Image, ImageNames } from './types.js';

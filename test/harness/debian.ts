@@ -21,7 +21,7 @@ export const DEBIAN = 'localhost/debian:latest';
 const PATIENCE_MS = 600_000;
 
 /** The path of the archive. The hooks and tests that call it need `timeout: 600_000`. */
-export async function debianArchive(): Promise<string> {
+async function debianArchive(): Promise<string> {
   const folder = join(packageRoot(), '.setup', 'images');
   makeFolders(folder);
   const name = `debian-${await key()}.tar`;

@@ -104,7 +104,7 @@ const BUSYBOX_NAMES = (
 ).split(' ');
 
 /** A root file system of Debian's busybox-static: a shell, and a user besides root. */
-export function busyboxLayer(compression: Compression = 'gzip'): TestLayer {
+function busyboxLayer(compression: Compression = 'gzip'): TestLayer {
   return makeLayer(
     [
       ...['bin/', 'dev/', 'etc/', 'proc/', 'root/', 'sys/', 'usr/', 'usr/bin/', 'var/'].map((path) => ({ path })),

@@ -6,7 +6,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import type { Compression } from '../../oci/image/index.js';
 
 /** Enough for a header of tar. */
-export const SNIFF_BYTES = 512;
+const SNIFF_BYTES = 512;
 
 /** Gives the first bytes, as many as there are up to `SNIFF_BYTES`, and the whole stream, from its beginning, to be read once. */
 export async function sniff(

@@ -156,13 +156,13 @@ export function environment(entries: readonly string[]): Map<string, string> {
 }
 
 /** A variable stays where it stood first. */
-export function withVariable(env: readonly string[], name: string, value: string): readonly string[] {
+function withVariable(env: readonly string[], name: string, value: string): readonly string[] {
   const at = env.findIndex((entry) => entry.startsWith(`${name}=`));
   return at < 0 ? [...env, `${name}=${value}`] : env.with(at, `${name}=${value}`);
 }
 
 /** A line is for the shell. */
-export function commandArgs(command: Command, { Shell }: ExecutionConfig): readonly string[] {
+function commandArgs(command: Command, { Shell }: ExecutionConfig): readonly string[] {
   return command.form === 'exec' ? command.args : [...(Shell ?? DEFAULT_SHELL), command.text];
 }
 

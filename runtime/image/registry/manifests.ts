@@ -27,7 +27,7 @@ export interface FetchOptions {
   readonly onRetry?: ((reason: string) => void) | undefined;
 }
 
-export const MANIFEST_TYPES = [MEDIA.ociIndex, MEDIA.ociManifest, MEDIA.dockerIndex, MEDIA.dockerManifest];
+const MANIFEST_TYPES = [MEDIA.ociIndex, MEDIA.ociManifest, MEDIA.dockerIndex, MEDIA.dockerManifest];
 
 /**
  * @param which a tag, or the digest that it must have

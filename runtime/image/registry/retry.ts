@@ -15,7 +15,7 @@ export function mayPass(error: TareError, waitMs?: number): TareError {
   return error;
 }
 
-export function isPassing(error: unknown): error is TareError {
+function isPassing(error: unknown): error is TareError {
   return error instanceof Error && passing.has(error);
 }
 

@@ -3,23 +3,12 @@
  * form never becomes a path or a URL.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { TareError } from '../../kernel/error.js';
 import type { Digest } from './types.js';
 
 const GRAMMAR = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
 
 export function isDigest(text: unknown): text is Digest {
   return typeof text === 'string' && GRAMMAR.test(text);
-}
-
-/** @throws TareError `config` */
-export function parseDigest(text: unknown, path = 'digest'): Digest {
-  if (isDigest(text)) return text;
-  throw new TareError(
-    'config',
-    `${path}: ${JSON.stringify(text)} is no digest: sha256 or sha512, a colon, and lower-case hexadecimal digits`,
-    { path },
-  );
 }
 
 /** `sha256` and the hexadecimal digits. */

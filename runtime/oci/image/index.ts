@@ -1,6 +1,6 @@
 /** The face of oci/image: types and validation of the OCI image specification. */
-export { digestOf, hashFor, isDigest, parseDigest, shortDigest, splitDigest } from './digest.js';
-export { isConfigType, isIndexType, isLayerType, isManifestType, layerCompression } from './media.js';
+export { digestOf, hashFor, isDigest, shortDigest, splitDigest } from './digest.js';
+export { isConfigType, isIndexType, isManifestType, layerCompression } from './media.js';
 export {
   MAX_DOCUMENT,
   MAX_LAYERS,

@@ -19,10 +19,6 @@ export function isConfigType(mediaType: string): boolean {
   return mediaType === MEDIA.ociConfig || mediaType === MEDIA.dockerConfig;
 }
 
-export function isLayerType(mediaType: string): boolean {
-  return COMPRESSIONS.has(mediaType);
-}
-
 /** How a layer is packed, by its media type. @throws TareError `unsupported` for what is no layer of a file system */
 export function layerCompression({ mediaType, digest }: Pick<Descriptor, 'mediaType' | 'digest'>): Compression {
   const found = COMPRESSIONS.get(mediaType);

@@ -4,7 +4,7 @@
  */
 import type { OwnedFd } from '../../../kernel/fd.js';
 import type { FileStatus } from '../../../kernel/native-files.js';
-import { nearest } from '../parse/near.js';
+import { nearest } from '../../near.js';
 import { Glob, isPattern } from './glob.js';
 import type { IgnoreRules } from './ignore.js';
 import { resolveIn } from './resolve.js';

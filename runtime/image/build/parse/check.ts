@@ -2,7 +2,7 @@
  * What can only be said of a Dockerfile as a whole: a stage that is used before it is there, and warnings for what works but is not what is
  * likely meant. `# check=skip=RULE,…` silences rules, `# check=skip=all` all of them. https://docs.docker.com/reference/build-checks/
  */
-import { nearest } from './near.js';
+import { nearest } from '../../near.js';
 import { stageOf } from './stages.js';
 import type { Dockerfile, Instruction, Position, Stage, Warning, Word } from './types.js';
 

@@ -2,7 +2,7 @@
  * Flags of an instruction: `--name=value` between its name and its arguments. Quotes and escapes are taken away as they are read; `--` ends
  * them.
  */
-import { nearest } from './near.js';
+import { nearest } from '../../near.js';
 import type { Source } from './source.js';
 import type { Escape, Position, Word } from './types.js';
 import { type Rest, restFrom, wordAt } from './words.js';

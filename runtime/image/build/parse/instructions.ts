@@ -3,10 +3,10 @@
  * index.ts. https://docs.docker.com/reference/dockerfile/
  */
 
+import { nearest } from '../../near.js';
 import type { Context } from './context.js';
 import { parseCopy } from './copy.js';
 import { parseHealthcheck } from './healthcheck.js';
-import { nearest } from './near.js';
 import { parsePairs } from './pairs.js';
 import { parseRun } from './run.js';
 import type { Instruction, OnbuildInstruction, ShellInstruction } from './types.js';

@@ -2,8 +2,9 @@
  * The value of `RUN --mount`: one line of CSV with `key=value`, `type=bind` unless told. Checked when the file is read, as far as no variable
  * is in it, and again when its variables are known. https://docs.docker.com/reference/dockerfile/#run---mount
  */
+
+import { nearest } from '../../near.js';
 import { expandWord, type Variables } from './expand.js';
-import { nearest } from './near.js';
 import type { Source } from './source.js';
 import type { Escape, RunMount, Word } from './types.js';
 

@@ -1,5 +1,5 @@
 /** "Did you mean …?": the word of a list that is nearest to a misspelt one. */
-import { edits } from '../../../kernel/edits.js';
+import { edits } from '../kernel/edits.js';
 
 /** Undefined when none is near: more than two edits, or more than half of the word. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
