@@ -7,7 +7,6 @@ import { TareError } from '../../kernel/error.js';
 import { OwnedFd } from '../../kernel/fd.js';
 import { digestSelected, type Selected, type SourceTree, select, whyNothing } from './context/index.js';
 import { isDirectory } from './context/tree.js';
-import { copyInto } from './copy/index.js';
 import type { MountSource } from './mounts.js';
 
 export function contextSource(tree: SourceTree): MountSource {
@@ -20,6 +19,7 @@ export function contextSource(tree: SourceTree): MountSource {
       if (isFolder) mkdirSync(to);
       using root = new OwnedFd(native.open(isFolder ? to : posix.dirname(to), O_PATH | O_DIRECTORY | O_CLOEXEC));
       const destination = isFolder ? '/' : `/${posix.basename(to)}`;
+      const { copyInto } = await import('./copy/index.js');
       await copyInto(root.fd, [{ kind: 'selected', selected }], destination, { keepOwners: true });
     },
   };

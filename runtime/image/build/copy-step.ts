@@ -14,8 +14,9 @@ import {
   statusOf,
   whyNothing,
 } from './context/index.js';
-import { type CopyItem, copyInto, isAddress, type ModeChange, parseMode, resolveOwner } from './copy/index.js';
-import { isGit } from './downloads.js';
+import type { CopyItem } from './copy/index.js';
+import { type ModeChange, parseMode } from './copy/mode.js';
+import { isAddress, isGit } from './downloads.js';
 import type { FileStep, StageFiles } from './files.js';
 import { type Keyed, stepKey } from './key.js';
 import { KnownFiles } from './known-files.js';
@@ -149,6 +150,8 @@ function knownFiles({ solver }: CopyStepOptions, paths: readonly string[], exclu
 
 async function perform(options: CopyStepOptions, said: Said, folders: OverlayFolders): Promise<void> {
   const { instruction, circumstances, solver } = options;
+  // Loaded only when it is needed.
+  const { copyInto, resolveOwner } = await import('./copy/index.js');
   using root = await mountOverlay(folders);
   const { owner: ownerText, mode, exclude, destination } = said;
   const owner =

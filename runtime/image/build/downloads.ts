@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { TareError } from '../../kernel/error.js';
 import type { ImageStore, Scratch } from '../store/index.js';
-import { type CopyItem, type Download, download } from './copy/index.js';
+import type { CopyItem, Download } from './copy/index.js';
 import type { Keyed } from './key.js';
 
 export class Downloads implements AsyncDisposable {
@@ -44,10 +44,17 @@ export class Downloads implements AsyncDisposable {
   async #download(address: string, checksum: string | undefined, count: number) {
     this.#scratch ??= this.#store.scratch();
     const path = join((await this.#scratch).path, String(count));
+    // Loaded only when it is needed: HTTP and TLS are much to load.
+    const { download } = await import('./copy/index.js');
     const got = await download(address, path, { ...(checksum !== undefined && { checksum }), signal: this.#signal });
     if (got.name !== '') return { ...got, path };
     throw new TareError('config', `${address} has no file name: ADD cannot tell what to call it`);
   }
+}
+
+/** Whether a source of ADD is to be downloaded. */
+export function isAddress(source: string): boolean {
+  return /^https?:\/\//i.test(source);
 }
 
 export function isGit(source: string): boolean {

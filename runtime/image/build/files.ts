@@ -7,7 +7,6 @@ import { type Digest, MEDIA } from '../../oci/image/index.js';
 import { chainIdOf, mountOverlay } from '../snapshot/index.js';
 import type { Image, OverlayFolders } from '../types.js';
 import type { BuiltLayer, StepResult } from './cache.js';
-import { commitLayer } from './commit.js';
 import { type Keyed, stepKey } from './key.js';
 import { type Session, timeOf } from './session.js';
 import { StepWork } from './work.js';
@@ -61,6 +60,8 @@ export class StageFiles {
       const root = this.#session.snapshots.prepare(this.chainId, work.folder);
       await change(root, work);
       signal.throwIfAborted();
+      // Loaded only when it is needed.
+      const { commitLayer } = await import('./commit.js');
       const layer = await commitLayer(this.#session, root, this.chainId);
       const result = { ...(layer && { layer }), created: timeOf(this.#session) };
       cache.save(key, result, layer && chainIdOf(this.chainId, layer.diffId));

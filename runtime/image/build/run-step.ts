@@ -1,7 +1,6 @@
 /** RUN as a step of a stage: what of it makes its key, and the container over the files so far. Failing, it says where in the Dockerfile, and why. */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
-import { homeOf, PATH, userOf } from '../../container/index.js';
 import { TareError } from '../../kernel/error.js';
 import type { Mount } from '../../oci/index.js';
 import { mountOverlay } from '../snapshot/index.js';
@@ -12,7 +11,7 @@ import type { FileStep } from './files.js';
 import { type MountCircumstances, mountsKey, prepareMounts } from './mounts.js';
 import type { RunInstruction, RunMount } from './parse/index.js';
 import type { Source } from './parse/source.js';
-import { type Network, runCommand } from './run.js';
+import type { Network } from './run.js';
 import type { Session } from './session.js';
 import { findStubs, removeStubs } from './stubs.js';
 import { PROXIES, type Values } from './variables.js';
@@ -102,6 +101,11 @@ function environmentOf({ state }: RunStepOptions): Map<string, string> {
 
 async function perform(options: RunStepOptions, network: Network, root: OverlayFolders, work: StepWork): Promise<void> {
   const { session, state, step } = options;
+  // Loaded only when it is needed.
+  const [{ homeOf, PATH, userOf }, { runCommand }] = await Promise.all([
+    import('../../container/index.js'),
+    import('./run.js'),
+  ]);
   using lower = await mountOverlay({ lower: root.lower });
   const tree = `/proc/self/fd/${lower.fd}`;
   const user = userOf(tree, state.config.User ?? '');

@@ -17,7 +17,6 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Container } from '../../container/index.js';
 import { TareError } from '../../kernel/error.js';
 import { makeFolders } from '../../kernel/files.js';
 import { tryLock } from '../../kernel/lock.js';
@@ -113,6 +112,8 @@ function readAnnounced(file: string): AnnouncedContainer | undefined {
 }
 
 async function removeContainer({ id, stateRoot }: AnnouncedContainer): Promise<void> {
+  // Loaded only when it is needed.
+  const { Container } = await import('../../container/index.js');
   try {
     await Container.open(id, stateRoot).delete({ force: true });
   } catch (error) {

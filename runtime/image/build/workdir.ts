@@ -1,6 +1,4 @@
 /** WORKDIR makes its folder where it is missing, and what is missing above it. Its owner is the user who is set by then, as BuildKit has it. */
-
-import { userOf } from '../../container/index.js';
 import { native } from '../../kernel/addon.js';
 import {
   AT_EMPTY_PATH,
@@ -20,6 +18,8 @@ export function makeFolderStep(path: string, user: string): FileStep {
     kind: 'workdir',
     key: { path, user },
     async work(folders) {
+      // Loaded only when it is needed.
+      const { userOf } = await import('../../container/index.js');
       using root = await mountOverlay(folders);
       const names = path.split('/').filter(Boolean);
       let there = names.length;

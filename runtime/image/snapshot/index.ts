@@ -15,7 +15,7 @@ import { type Descriptor, type Digest, shortDigest } from '../../oci/image/index
 import { type AppliedLayer, applyLayer, type OverlayFlavour, settleLayer } from '../layer/index.js';
 import { type ImageStore, storeFailure } from '../store/index.js';
 import { SnapshotFolders } from '../store/snapshot-folders.js';
-import type { Image, Lease, OnProgress, OverlayFolders, Snapshots } from '../types.js';
+import type { Image, Lease, MountOverlay, OnProgress, OverlayFolders, Snapshots } from '../types.js';
 import { chainIdOf } from './chain.js';
 import { copyRoot } from './copy-root.js';
 import { Pending } from './pending.js';
@@ -23,7 +23,9 @@ import { treeUsage } from './tree.js';
 import { type LayerEnd, type LayerTask, layersOf, type Slots, unpackAll, withCompression } from './unpack.js';
 
 export { chainIdOf, chainIdsOf } from './chain.js';
-export { MAX_LOWER, mountOverlay } from './merged.js';
+
+/** The folders as one tree: see merged.ts. Plans are loaded when the first is needed, as who only looks up snapshots makes none. */
+export const mountOverlay: MountOverlay = async (folders) => (await import('./merged.js')).mountOverlay(folders);
 
 /** The snapshots of a store. */
 export function openSnapshots(store: Pick<ImageStore, 'root' | 'content' | 'database'>): Snapshots {

@@ -26,7 +26,7 @@ export async function buildProgram(source: string): Promise<Program> {
     platform: 'node',
     external: ['better-sqlite3'],
     transform: { target: 'node20' },
-    output: { file, format: 'esm' },
+    output: { file, format: 'esm', codeSplitting: false },
     logLevel: 'silent',
   });
   const run = (command: string, words: readonly string[]) =>

@@ -34,11 +34,6 @@ export interface DownloadOptions {
 
 const MAX_REDIRECTS = 10;
 
-/** Whether a source of ADD is to be downloaded. */
-export function isAddress(source: string): boolean {
-  return /^https?:\/\//i.test(source);
-}
-
 /**
  * Writes it to `path`, which must not exist; what is there after a failure is removed.
  * @throws TareError `config` for a wrong address, `not-found` (404, 410), `protocol` when it is not what it should be, `timeout`
