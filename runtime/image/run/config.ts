@@ -35,6 +35,8 @@ export function containerConfig(image: ImageConfig, settings: RunSettings, root:
   const user = possibleUser(userOf(root, settings.user ?? own.User ?? ''), settings);
   const config = defaultConfig({
     ...options,
+    // Of a few users none has the group of terminals.
+    ...(idMappings && !idMappings.some(hasTty) && { caller: { ...options.caller, oneUser: true } }),
     rootfs,
     args: argsOf(own, settings),
     cwd: settings.cwd ?? posix.resolve('/', own.WorkingDir ?? ''),
@@ -50,6 +52,11 @@ export function containerConfig(image: ImageConfig, settings: RunSettings, root:
     },
     'the image’s configuration',
   );
+}
+
+/** Group 5 is Debian's tty, and that of devpts in containers. */
+function hasTty({ containerID, size }: IdMapping): boolean {
+  return containerID <= 5 && 5 < containerID + size;
 }
 
 /** Entrypoint and Cmd, one after the other. @throws TareError `usage` */

@@ -161,7 +161,10 @@ describe('other fields', () => {
 
   it('a user namespace maps what it is told to', () => {
     const mappings = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
-    const { linux } = compile({}, { idMappings: mappings });
+    const { linux, mounts } = compile({}, { idMappings: mappings });
+    const few = compile({}, { idMappings: [{ containerID: 0, hostID: 100_000, size: 5 }] });
+    const terminals = [mounts, few.mounts].map((all) => all?.find(({ type }) => type === 'devpts')?.options);
+    expect(terminals.map((options) => options?.includes('gid=5'))).toEqual([true, false]);
     expect(linux?.namespaces?.[0]).toEqual({ type: 'user' });
     expect([linux?.uidMappings, linux?.gidMappings]).toEqual([mappings, mappings]);
   });
