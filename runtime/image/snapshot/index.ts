@@ -15,7 +15,7 @@ import { type Descriptor, type Digest, shortDigest } from '../../oci/image/index
 import { type AppliedLayer, applyLayer, type OverlayFlavour, settleLayer } from '../layer/index.js';
 import { type ImageStore, storeFailure } from '../store/index.js';
 import { SnapshotFolders } from '../store/snapshot-folders.js';
-import type { Image, Lease, MountOverlay, OnProgress, OverlayFolders, Snapshots } from '../types.js';
+import type { Image, Lease, OnProgress, OverlayFolders, Snapshots } from '../types.js';
 import { chainIdOf } from './chain.js';
 import { copyRoot } from './copy-root.js';
 import { Pending } from './pending.js';
@@ -25,7 +25,9 @@ import { type LayerEnd, type LayerTask, layersOf, type Slots, unpackAll, withCom
 export { chainIdOf, chainIdsOf } from './chain.js';
 
 /** The folders as one tree: see merged.ts. Plans are loaded when the first is needed, as who only looks up snapshots makes none. */
-export const mountOverlay: MountOverlay = async (folders) => (await import('./merged.js')).mountOverlay(folders);
+export async function mountOverlay(folders: OverlayFolders): Promise<OwnedFd> {
+  return (await import('./merged.js')).mountOverlay(folders);
+}
 
 /** The snapshots of a store. */
 export function openSnapshots(store: Pick<ImageStore, 'root' | 'content' | 'database'>): Snapshots {
