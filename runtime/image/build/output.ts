@@ -8,9 +8,7 @@ import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from '../../kernel/constants/open.js
 import { TareError } from '../../kernel/error.js';
 import { OwnedFd } from '../../kernel/fd.js';
 import { type Descriptor, type Digest, MEDIA } from '../../oci/image/index.js';
-import { saveArchive } from '../archive/index.js';
 import { copyTree } from '../copy-tree.js';
-import { layerOfTrees } from '../diff/index.js';
 import { imageOf } from '../image.js';
 import { mountOverlay, openSnapshots } from '../snapshot/index.js';
 import type { ImageStore } from '../store/index.js';
@@ -51,8 +49,12 @@ export async function writeOutput(
 ): Promise<void> {
   const target: Descriptor = { mediaType: MEDIA.ociManifest, digest, size };
   if (type === 'local') return withTree(store, target, signal, (root) => writeFolder(root, dest));
-  if (type === 'tar')
+  // What only some outputs need is loaded for them.
+  if (type === 'tar') {
+    const { layerOfTrees } = await import('../diff/index.js');
     return withTree(store, target, signal, (root) => writeFile(dest, layerOfTrees(undefined, root, { signal })));
+  }
+  const { saveArchive } = await import('../archive/index.js');
   const stream = dest === '-' ? process.stdout : createWriteStream(dest, { mode: 0o644 });
   await closing(stream, dest, () => saveArchive(store, [digest], type, (chunk) => push(stream, chunk), { signal }));
 }
