@@ -128,10 +128,14 @@ function makeOverlay(
       flags: overlayFlags(folders) | (attributes === 0 ? 0 : MS_NODEV),
       data,
     },
-    `the image’s ${folders.lower.length} layers as one tree, named in one string (before Linux 6.8)`,
+    `the image’s ${folders.lower.length} layers as one tree, named in one string (before Linux 6.8) (${NO_PLACE})`,
   );
   return undefined;
 }
+
+/** In a container, and in the lab's machine, the root is itself an overlay. */
+const NO_PLACE =
+  'EINVAL: the file system of Tare’s data cannot lie below an overlay, as an overlay cannot: name a folder on another by TARE_ROOT';
 
 /** Any that nothing else has by then. */
 const PLACE_FD = 901;
@@ -158,7 +162,8 @@ function byDescriptor(
     folder('workdir', folders.work, 'where changes are made ready, to appear at once');
   }
   for (const [key, value, why] of options) set(key, value, why);
-  lane.fsconfig({ fs, command: FSCONFIG_CMD_CREATE, key: '', value: '', aux: 0 }, 'the options are complete: make it');
+  const create = { fs, command: FSCONFIG_CMD_CREATE, key: '', value: '', aux: 0 };
+  lane.fsconfig(create, `the options are complete: make it (${NO_PLACE})`);
   const root = lane.fsmount(
     { fs, flags: FSMOUNT_CLOEXEC, attributes },
     { as: 'rootfs', why: 'a mount of it, attached nowhere yet' },
