@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { packageRoot } from '../../runtime/kernel/places.js';
@@ -129,6 +130,28 @@ it.each([
   expect({ code, stdout }).toEqual({ code: 125, stdout: '' });
   expect(stderr).toContain(message);
   expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+});
+
+it('ends with 128+n when a signal comes, and says what is kept', async () => {
+  // It takes what it is asked, and never answers.
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  const env = { PATH: process.env.PATH, HOME: one.folder, TARE_ROOT: one.folder };
+  const pull = spawn(process.execPath, [TARE, 'pull', `127.0.0.1:${port}/app`], { stdio: 'pipe', env });
+  let stderr = '';
+  pull.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk;
+  });
+  try {
+    await once(silent, 'connection');
+    pull.kill('SIGINT');
+    expect(await once(pull, 'close')).toEqual([130, null]);
+    expect(stderr).toContain('the next pull goes on with it');
+  } finally {
+    pull.kill('SIGKILL');
+    silent.close();
+  }
 });
 
 it('says that the disk is full, and leaves it as it was', async () => {

@@ -154,8 +154,10 @@ function credentialName({ host }: Endpoint): string {
  */
 async function findScheme({ host }: Endpoint, limits: Limits, options: ClientOptions): Promise<'http' | 'https'> {
   if (options.certDir !== undefined) return 'https';
+  options.signal?.throwIfAborted();
   const url = new URL(`https://${host}/`);
-  const error = await handshakeFailure(url, limits.connectMs);
+  const error = await handshakeFailure(url, limits.connectMs, options.signal);
+  options.signal?.throwIfAborted();
   if (error === undefined) return 'https';
   // A server of one line of code breaks off at what it does not understand.
   if (isPlainHttp(error) || error.code === 'ECONNRESET') return 'http';
@@ -165,14 +167,21 @@ async function findScheme({ host }: Endpoint, limits: Limits, options: ClientOpt
 }
 
 /** undefined when the other side speaks TLS. */
-function handshakeFailure({ hostname, port }: URL, timeoutMs: number): Promise<NodeJS.ErrnoException | undefined> {
+function handshakeFailure(
+  { hostname, port }: URL,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<NodeJS.ErrnoException | undefined> {
   return new Promise((resolve) => {
     const host = hostname.replace(/^\[|\]$/g, '');
     const socket = connect({ host, port: Number(port || 443), ca: [], rejectUnauthorized: false, timeout: timeoutMs });
     const end = (error?: Error) => {
+      signal?.removeEventListener('abort', stop);
       socket.destroy();
       resolve(error);
     };
+    const stop = () => end();
+    signal?.addEventListener('abort', stop);
     socket.once('secureConnect', () => end());
     socket.once('timeout', () => end(Object.assign(new Error('it does not answer'), { code: 'ETIMEDOUT' })));
     socket.on('error', end);
