@@ -12,6 +12,7 @@ import { type Images, type PlatformManifest, platformsOf, readConfig, readManife
 import { choosePlatform, hostPlatform } from './platform.js';
 import { familiarName, type Reference } from './reference.js';
 
+/** One name of the store, or one image that has lost its name. */
 export interface ListedImage {
   /** undefined when another image has its name now. */
   readonly reference?: Reference;
@@ -28,6 +29,7 @@ export interface ListedImage {
   readonly fault?: string;
 }
 
+/** All that the store has, the newest first. What cannot be read is listed with its fault. */
 export function listImages(store: Images): ListedImage[] {
   const listed = store.names.list().map(({ reference, target }) => ({
     ...(reference && { reference }),

@@ -23,6 +23,7 @@ export function parsePlatform(written: string): Platform {
   return normalise({ os, architecture, ...(variant !== undefined && { variant }) });
 }
 
+/** `linux/arm64/v8`: what `parsePlatform` reads. */
 export function formatPlatform({ os, architecture, variant }: Platform): string {
   return [os, architecture, ...(variant ? [variant] : [])].join('/');
 }

@@ -24,6 +24,7 @@ export interface Pruned extends Collected {
   readonly containers: readonly string[];
 }
 
+/** What was pruned, and its bytes. */
 export async function prune(store: ImageStore, { all = false, containers }: PruneOptions): Promise<Pruned> {
   const used = new Map(store.names.list().map(({ target }) => [target.digest, usersOf(store, target).length > 0]));
   const untagged: string[] = [];

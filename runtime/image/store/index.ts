@@ -33,6 +33,7 @@ export type { Problem, Verified } from './verify.js';
 /** In milliseconds; making a database again means to read a small file for each snapshot. */
 const PATIENCE = 60_000;
 
+/** A store that is open: blobs, names, leases and unpacked layers, until it is closed. What it gives is kept from collection by a lease only. */
 export class ImageStore implements Disposable {
   /** The folder of the layout. */
   readonly root: string;
