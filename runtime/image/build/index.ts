@@ -115,6 +115,6 @@ export async function build(store: ImageStore, options: BuildOptions): Promise<B
     writeImage(session, result, options.labels ?? new Map()),
   );
   for (const name of names) await store.names.set(name, image.manifest);
-  if (names.length === 0) await store.names.addNameless(image.manifest);
+  if (names.length === 0) await store.names.keep(image.manifest);
   return { digest: image.manifest.digest, imageId: image.imageId, size: image.manifest.size };
 }

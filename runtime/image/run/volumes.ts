@@ -20,6 +20,9 @@ export interface Volume {
   readonly path: string;
 }
 
+/** What the kernel says is not for an image to say: files of its own there would be taken for the kernel's (CVE-2019-16884). */
+const KERNELS = /^\/(?:proc|sys|dev)(?:\/|$)/;
+
 /** More than any image has. */
 const MOST = 1000;
 
@@ -29,7 +32,7 @@ export function volumesOf({ config }: ImageConfig, folder: string, taken: readon
   const wanted = [...new Set(Object.keys(config?.Volumes ?? {}).map((path) => posix.resolve('/', path)))].sort();
   if (wanted.length > MOST) throw new TareError('unsupported', `the image asks for ${wanted.length} volumes`);
   return wanted
-    .filter((path) => path !== '/' && !given.has(path))
+    .filter((path) => path !== '/' && !given.has(path) && !KERNELS.test(path))
     .map((destination, i) => ({ destination, path: join(folder, 'volumes', String(i)) }));
 }
 

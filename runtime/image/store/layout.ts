@@ -43,8 +43,11 @@ export class LayoutNames implements ImageNames {
     return byDigest && plain(byDigest);
   }
 
+  /** @throws TareError `protocol` when the name has a digest that is not the target's: an archive may say so, to be taken for what is pinned */
   async set(reference: Reference, target: Descriptor): Promise<void> {
     const name = nameOf(reference);
+    if (isLie(reference, target))
+      throw new TareError('protocol', `${name} cannot be the name of an image whose digest is ${target.digest}`);
     await this.#change((entries) => {
       const before = entries.find((entry) => nameIn(entry) === name);
       const others = entries.filter(
@@ -57,15 +60,8 @@ export class LayoutNames implements ImageNames {
     });
   }
 
-  /** Keeps an image that has no name. */
-  async keep(target: Descriptor): Promise<void> {
-    await this.#change((entries) =>
-      entries.some(({ digest }) => digest === target.digest) ? entries : [...entries, plain(target)],
-    );
-  }
-
   /** Keeps what has no name, such as the image of a build that gives it none, until the next prune. */
-  async addNameless(target: Descriptor): Promise<void> {
+  async keep(target: Descriptor): Promise<void> {
     await this.#change((entries) =>
       entries.some(({ digest }) => digest === target.digest) ? entries : [...entries, plain(target)],
     );
@@ -145,12 +141,18 @@ function nameOf({ registry, repository, tag, digest }: Reference): string {
   return fullName(digest === undefined ? { registry, repository, tag } : { registry, repository, digest });
 }
 
-/** Other programs write short names (`debian:12`), which mean here what they mean on the command line. */
+/** Whoever asks for a digest gets that, or nothing. */
+function isLie({ digest }: Reference, target: Descriptor): boolean {
+  return digest !== undefined && digest !== target.digest;
+}
+
+/** Other programs write short names (`debian:12`), which mean here what they mean on the command line; a false digest is no name. */
 function referenceIn(entry: Descriptor): Reference | undefined {
   const name = entry.annotations?.[REF_NAME];
   if (name === undefined) return undefined;
   try {
-    return parseReference(name);
+    const reference = parseReference(name);
+    return isLie(reference, entry) ? undefined : reference;
   } catch (error) {
     if (error instanceof TareError && error.code === 'usage') return undefined;
     throw error;

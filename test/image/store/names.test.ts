@@ -51,6 +51,18 @@ describe('names', () => {
     expect(names.get(ref('debian:12'))).toEqual({ ...one, annotations: { other: 'kept' } });
   });
 
+  it('with a digest that is not the image’s are refused, and are none where another program has written them', async () => {
+    const pinned = ref(`debian@${one.digest}`);
+    await expect(names.set(pinned, two)).rejects.toMatchObject({ code: 'protocol' });
+    const name = `docker.io/library/debian@${one.digest}`;
+    const lie = { ...two, annotations: { 'org.opencontainers.image.ref.name': name } };
+    writeFileSync(join(root, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: [lie] }));
+    expect(names.get(pinned)).toBeUndefined();
+    expect(listed()).toEqual([[undefined, two.digest]]);
+    await names.set(pinned, one);
+    expect(names.get(pinned)).toEqual(one);
+  });
+
   it('are taken from one image by another, which is left without', async () => {
     await names.set(ref('app'), one);
     await names.set(ref('app'), two);
