@@ -1,12 +1,23 @@
 /** Attack 20: a few kilobytes that become any number of bytes, files, folders or attributes. What is used stays within the budget, and the memory too. */
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { applyLayer, type Budget, compress, DEFAULT_BUDGET, decompress } from '../../runtime/image/layer/index.js';
+import { resolveIn } from '../../runtime/image/build/context/resolve.js';
 import {
+  applyLayer,
+  type Budget,
+  compress,
+  DEFAULT_BUDGET,
+  decompress,
+  settleLayer,
+} from '../../runtime/image/layer/index.js';
+import { tarEntries } from '../../runtime/image/layer/tar/reader.js';
+import {
+  apply,
   archive,
   END,
   entry,
@@ -14,6 +25,7 @@ import {
   folderFd,
   inFolder,
   type Made,
+  paxRecords,
   pieces,
   refusal,
 } from '../image/layer/support.js';
@@ -150,4 +162,113 @@ describe('a layer of too many', () => {
   it('is what no honest layer has: the defaults', () => {
     expect(DEFAULT_BUDGET).toMatchObject({ entries: 2_000_000, depth: 255, ratio: 200 });
   });
+});
+
+/** So many records of different keywords. */
+const records = (count: number, from = 0): Record<string, string> =>
+  Object.fromEntries(Array.from({ length: count }, (_, i) => [`key.${from + i}`, 'x']));
+const global = (values: Record<string, string | Buffer>): Made => ({ name: 'g', type: 'g', data: paxRecords(values) });
+
+describe('extended headers', () => {
+  it.each<[string, Made[], RegExp]>([
+    ['one global header', [global(records(1001))], /more than 1000 records \(at byte 0\)$/],
+    [
+      'several global headers',
+      [global(records(600)), global(records(600, 600))],
+      /more than 1000 global records \(at byte \d+\)$/,
+    ],
+    ['the header of an entry', [{ name: 'f', pax: records(1001) }], /more than 1000 records \(at byte 0\)$/],
+    ['long keywords', ['a', 'b'].map((key) => global({ [key.repeat(600_000)]: 'x' })), /longer than 1048576 bytes/],
+  ])('of too many records are refused: %s', (_, entries, message) =>
+    inFolder(async (root) => {
+      const layer = archive(...entries, { name: 'f' });
+      expect(await refusal(layer, root)).toMatchObject({ code: 'protocol', message: expect.stringMatching(message) });
+      expect(readdirSync(root)).toEqual([]);
+    }),
+  );
+
+  it('may have as many as there can be, and those taken back do not count', () =>
+    inFolder(async (root) => {
+      const none = Object.fromEntries(Object.keys(records(600)).map((key) => [key, '']));
+      const layer = archive(global(records(1000)), global(none), global(records(600, 2000)), { name: 'f' });
+      expect((await apply(layer, root)).entries).toBe(1);
+    }));
+
+  it.each(['GNU.sparse.map', 'GNU.sparse.major', 'GNU.sparse.realsize'])(
+    'have no map of a sparse file for all entries: %s',
+    (key) =>
+      inFolder(async (root) => {
+        const layer = archive(global({ [key]: '1' }), { name: 'f' });
+        expect((await refusal(layer, root)).message).toMatch(
+          /a global record is the map of a sparse file \(at byte 0\)$/,
+        );
+      }),
+  );
+
+  it('that are global are read once, not for each entry', async () => {
+    const layer = archive(global({ 'SCHILY.xattr.user.a': 'b' }), { name: '1' }, { name: '2' }, { name: '3' });
+    const seen = new Set<unknown>();
+    for await (const { xattrs } of tarEntries(pieces(layer))) seen.add(xattrs);
+    expect([...seen]).toEqual([[{ name: Buffer.from('user.a'), value: Buffer.from('b') }]]);
+  });
+
+  it('that are global do not give any number of entries their attributes', () =>
+    inFolder(async (root) => {
+      const attribute = global({ 'SCHILY.xattr.user.a': Buffer.alloc(994) });
+      const layer = archive(attribute, ...Array.from({ length: 11 }, (_, i) => ({ name: `f${i}` })));
+      expect((await refusal(layer, root, { budget: { allXattrBytes: 10_000 } })).message).toBe(
+        'the layer has more than 10000 bytes of extended attributes',
+      );
+      expect(readdirSync(root)).toContain('f9');
+    }));
+});
+
+/** Where each of the links leads: up and down through `d`, and on to the next. */
+const CHAIN = Array.from({ length: 39 }, (_, i) => [`l${i}`, `${'d/../'.repeat(800)}${i === 38 ? 'd' : `l${i + 1}`}`]);
+const chain = CHAIN.map(([name, link]): Made => ({ name: `${name}`, type: '2', pax: { linkpath: `${link}` } }));
+const d: Made = { name: 'd/', type: '5' };
+
+describe('symbolic links through thousands of folders', () => {
+  it('are followed no further than a path of the kernel can be', () =>
+    inFolder(async (root) => {
+      expect((await refusal(archive(d, ...chain, { name: 'l0/f' }), root)).message).toBe(
+        'the layer\'s entry "l0/f" lies below symbolic links of more than 4096 components',
+      );
+    }));
+
+  it('are followed by a layer so often, and no more', () =>
+    inFolder(async (root) => {
+      const files = Array.from({ length: 20 }, (_, i): Made => ({ name: `l38/f${i}` }));
+      const layer = archive(d, chain[38] as Made, ...files);
+      expect((await refusal(layer, root, { budget: { linkSteps: 10_000 } })).message).toBe(
+        'the layer has more than 10000 steps to go along its symbolic links',
+      );
+      expect(readdirSync(join(root, 'd'))).toHaveLength(6); // 1601 steps each
+    }));
+
+  it.each<[string, Made, Partial<Budget>, RegExp]>([
+    ['for one hard link', { name: 'h', type: '1', link: 'l0/x' }, {}, /"l0" leads along.*more than 4096 components$/],
+    ['for all of them', { name: 'h', type: '1', link: 'l38/x' }, { linkSteps: 500 }, /more than 500 steps/],
+    ['for a folder', { name: 'l0/x' }, {}, /leads along.*more than 4096 components$/],
+  ])('are not followed in the layers below either: %s', (_, entry, budget, message) =>
+    inFolder(async (root, folder) => {
+      await apply(archive(d, ...chain), root);
+      mkdirSync(join(folder, 'upper'));
+      const { unsettled } = await apply(archive(entry), join(folder, 'upper'));
+      using lower = folderFd(root);
+      using upper = folderFd(join(folder, 'upper'));
+      const settle = async () => settleLayer(unsettled, upper.fd, [lower.fd], { budget });
+      expect((await failureOf(settle())).message).toMatch(message);
+    }),
+  );
+
+  it('are not followed in what a build copies from', () =>
+    inFolder(async (root) => {
+      mkdirSync(join(root, 'd'));
+      for (const [name, target] of CHAIN) symlinkSync(`${target}`, join(root, `${name}`));
+      using fd = folderFd(root);
+      expect((await failureOf((async () => resolveIn(fd.fd, 'l0/f'))())).message).toMatch(/more than 4096 components$/);
+      using found = resolveIn(fd.fd, 'l37');
+      expect(found?.path).toEqual(['d']);
+    }));
 });

@@ -22,6 +22,10 @@ export interface Budget {
   /** Of one entry: how many extended attributes, and how large one may be. */
   readonly xattrs: number;
   readonly xattrBytes: number;
+  /** Names and values of all entries: one global record gives each entry its attributes, however short it is. */
+  readonly allXattrBytes: number;
+  /** Components of the targets of symbolic links, each time that one is followed: a name of a few bytes can lead through thousands. */
+  readonly linkSteps: number;
   /** Of all names that are remembered until the layers below are there. */
   readonly unsettledBytes: number;
 }
@@ -38,6 +42,8 @@ export const DEFAULT_BUDGET: Budget = {
   nameBytes: NAME_MAX,
   xattrs: 100,
   xattrBytes: XATTR_SIZE_MAX,
+  allXattrBytes: 2 ** 30,
+  linkSteps: 4_000_000,
   unsettledBytes: 32 * 2 ** 20,
 };
 
@@ -48,6 +54,8 @@ export class Meter {
   entries = 0;
   #sparse = 0;
   #unsettled = 0;
+  #xattrs = 0;
+  #linkSteps = 0;
 
   constructor(readonly budget: Budget) {}
 
@@ -67,6 +75,18 @@ export class Meter {
   addSparse(size: number): void {
     this.#sparse += size;
     if (this.#sparse > this.budget.sparseBytes) throw exceeded(`${this.budget.sparseBytes} bytes of sparse files`);
+  }
+
+  addXattr(name: Buffer, value: Buffer): void {
+    this.#xattrs += name.length + value.length;
+    if (this.#xattrs > this.budget.allXattrBytes)
+      throw exceeded(`${this.budget.allXattrBytes} bytes of extended attributes`);
+  }
+
+  addLinkSteps(count: number): void {
+    this.#linkSteps += count;
+    if (this.#linkSteps > this.budget.linkSteps)
+      throw exceeded(`${this.budget.linkSteps} steps to go along its symbolic links`);
   }
 
   addUnsettled(...names: readonly string[]): void {

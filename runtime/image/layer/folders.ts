@@ -5,6 +5,7 @@
  */
 
 import { native } from '../../kernel/addon.js';
+import { PATH_MAX } from '../../kernel/constants/files.js';
 import {
   AT_EMPTY_PATH,
   AT_SYMLINK_NOFOLLOW,
@@ -42,6 +43,8 @@ const MAX_LINKS = 40;
 export interface FolderHooks {
   /** A folder that the layer has not named has been made: `path`. */
   made(path: string): void;
+  /** A symbolic link has been followed, whose target has so many components. */
+  followed(components: number): void;
   /** One takes the place of a whiteout: what lies below it does not shine through. */
   uncovered(folder: Folder): void;
 }
@@ -137,8 +140,10 @@ export class Folders {
   #walk(path: string, entry: Buffer, make: boolean): Folder | undefined {
     let way: string[] = [];
     const ahead = path.split('/').reverse();
-    let links = 0;
+    let [links, steps] = [0, 0];
     for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
+      // 40 links of 4 kB each would be 80,000 steps for one name; the kernel takes a path of half as many as PATH_MAX.
+      if (++steps > PATH_MAX) throw refused(entry, `lies below symbolic links of more than ${PATH_MAX} components`);
       if (next === '' || next === '.') continue;
       if (next === '..') {
         way.pop(); // at the root it stays there
@@ -152,7 +157,9 @@ export class Folders {
         if (++links > MAX_LINKS) throw refused(entry, 'lies below a symbolic link that leads nowhere');
         const target = native.readlinkat(parent.fd, kernelName(next)).toString('latin1');
         if (target.startsWith('/')) way = [];
-        ahead.push(...target.split('/').reverse());
+        const through = target.split('/').reverse();
+        this.#hooks.followed(through.length);
+        ahead.push(...through);
         continue;
       }
       const whiteout = status !== null && isWhiteout(status);

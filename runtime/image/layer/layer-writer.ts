@@ -68,6 +68,7 @@ export class LayerWriter {
         meter.addUnsettled(path);
         this.#unnamed.add(path);
       },
+      followed: (components) => meter.addLinkSteps(components),
       uncovered: (folder) => makeOpaque(folder.fd, this.#overlay),
     });
   }
@@ -244,6 +245,7 @@ export class LayerWriter {
     for (const { name, value } of entry.xattrs) {
       if (value.length > xattrBytes)
         throw refused(entry.name, `has an extended attribute of more than ${xattrBytes} bytes`);
+      this.#meter.addXattr(name, value);
       if (isOverlayXattr(name.toString('latin1'))) {
         this.#skipped.xattrs++;
         continue;

@@ -3,12 +3,14 @@
  * or an opaque one. Looked up without mounting anything. Documentation/filesystems/overlayfs.rst
  */
 import { native } from '../../kernel/addon.js';
+import { PATH_MAX } from '../../kernel/constants/files.js';
 import { AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_NOFOLLOW, O_PATH } from '../../kernel/constants/open.js';
 import { S_IFDIR, S_IFLNK, S_IFMT } from '../../kernel/constants/stat.js';
 import { closeAll } from '../../kernel/fd.js';
 import type { FileStatus } from '../../kernel/native-files.js';
+import type { Meter } from './budget.js';
 import { BELOW } from './folders.js';
-import { joinName, kernelName } from './names.js';
+import { joinName, kernelName, refused } from './names.js';
 import { isOpaque, isWhiteout, type OverlayFlavour } from './whiteout.js';
 
 /** A folder, or a name in one; the descriptor is good until the lookup is over. */
@@ -23,6 +25,7 @@ export class Lowers {
   constructor(
     private readonly layers: readonly number[],
     private readonly overlay: OverlayFlavour,
+    private readonly meter: Meter,
   ) {}
 
   /** What is at `path`; a symbolic link on the way to it is nothing. */
@@ -35,18 +38,26 @@ export class Lowers {
     }
   }
 
-  /** The path without symbolic links of the folder that `path` leads to; undefined when it leads to none. */
+  /**
+   * The path without symbolic links of the folder that `path` leads to; undefined when it leads to none.
+   * @throws TareError `protocol` when links make it too long, or the layer has gone along too many
+   */
   folderAt(path: string): string | undefined {
-    let way = '';
     const ahead = path.split('/').reverse();
-    let links = 0;
+    // One that needs no walk, if its components are all names.
+    if (!ahead.some((part) => ['', '.', '..'].includes(part)) && this.look(path, (found) => found.kind === 'folder'))
+      return path;
+    let way = '';
+    let [links, steps] = [0, 0];
     for (let next = ahead.pop(); next !== undefined; next = ahead.pop()) {
+      if (++steps > PATH_MAX) throw refused(path, `leads along symbolic links of more than ${PATH_MAX} components`);
       if (next === '' || next === '.') continue;
       if (next === '..') {
         way = parentOf(way);
         continue;
       }
       const here = joinName(way, next);
+      this.meter.addLinkSteps(here.split('/').length * this.layers.length); // each look begins at the root of each
       const link = this.look(here, (found) => linkText(found));
       if (link === undefined) return undefined;
       if (link === null) {

@@ -16,6 +16,7 @@ import {
 } from '../../kernel/constants/open.js';
 import { S_IFDIR, S_IFLNK, S_IFMT } from '../../kernel/constants/stat.js';
 import { isErrno } from '../../kernel/error.js';
+import { type Budget, DEFAULT_BUDGET, Meter } from './budget.js';
 import { copyAttributes, copyFile } from './copy-up.js';
 import { BELOW, type Folder, Folders } from './folders.js';
 import type { Unsettled, UnsettledLink } from './layer-writer.js';
@@ -27,20 +28,22 @@ import { isOpaque, type OverlayFlavour } from './whiteout.js';
 export interface SettleOptions {
   /** As it was applied; `trusted` unless told. */
   readonly overlay?: OverlayFlavour;
+  /** Of it `linkSteps` counts here. */
+  readonly budget?: Partial<Budget>;
 }
 
 /**
  * @param target the layer's folder: an O_PATH descriptor
  * @param lowers the folders of the layers below, the uppermost first, settled themselves
- * @throws TareError `protocol` for a hard link to what nobody has, `no-space`, `system-call`
+ * @throws TareError `protocol` for a hard link to what nobody has, and links that lead too far; `no-space`, `system-call`
  */
 export function settleLayer(
   unsettled: Unsettled,
   target: number,
   lowers: readonly number[],
-  { overlay = 'trusted' }: SettleOptions = {},
+  { overlay = 'trusted', budget }: SettleOptions = {},
 ): void {
-  const settling = new Settling(target, lowers, overlay);
+  const settling = new Settling(target, lowers, overlay, new Meter({ ...DEFAULT_BUDGET, ...budget }));
   try {
     for (const path of unsettled.folders) settling.settleFolder(path);
     for (const link of unsettled.links) settling.settleLink(link);
@@ -61,11 +64,15 @@ class Settling {
   /** Of each file below that has been copied up, where to. */
   readonly #copies = new Map<string, string>();
 
-  constructor(target: number, lowers: readonly number[], overlay: OverlayFlavour) {
+  constructor(target: number, lowers: readonly number[], overlay: OverlayFlavour, meter: Meter) {
     this.#overlay = overlay;
-    this.#below = new Lowers(lowers, overlay);
-    this.#merged = new Lowers([target, ...lowers], overlay);
-    this.folders = new Folders(target, { made: (path) => this.#likeBelow(path), uncovered: () => undefined });
+    this.#below = new Lowers(lowers, overlay, meter);
+    this.#merged = new Lowers([target, ...lowers], overlay, meter);
+    this.folders = new Folders(target, {
+      made: (path) => this.#likeBelow(path),
+      followed: (components) => meter.addLinkSteps(components),
+      uncovered: () => undefined,
+    });
   }
 
   settleFolder(unmoved: string): void {

@@ -3,6 +3,7 @@
  * path says so. Every step is by descriptor; `..` goes back to a descriptor already held, and stops at the root. path_resolution(7)
  */
 import { native } from '../../../kernel/addon.js';
+import { PATH_MAX } from '../../../kernel/constants/files.js';
 import { TareError } from '../../../kernel/error.js';
 import type { OwnedFd } from '../../../kernel/fd.js';
 import { isDirectory, isSymlink, openName, statusOf } from './tree.js';
@@ -25,7 +26,7 @@ export interface ResolveOptions {
 
 /**
  * Undefined when there is nothing.
- * @throws TareError `config` when links lead in a circle
+ * @throws TareError `config` when links lead in a circle, or make a path of more than PATH_MAX components
  */
 export function resolveIn(
   root: number,
@@ -37,9 +38,14 @@ export function resolveIn(
     for (const { fd } of held.splice(from)) fd.close();
   };
   const todo = parts(path);
-  let links = 0;
+  let [links, steps] = [0, 0];
   try {
     for (let name = todo.shift(); name !== undefined; name = todo.shift()) {
+      if (++steps > PATH_MAX)
+        throw new TareError(
+          'config',
+          `symbolic links in ${JSON.stringify(path)} make a path of more than ${PATH_MAX} components`,
+        );
       if (name === '..') {
         close(Math.max(held.length - 1, 0));
         continue;

@@ -6,7 +6,12 @@ import { malformed } from './bytes.js';
 import type { Xattr } from './types.js';
 
 /** By keyword. GNU.sparse.offset and .numbytes come again and again: their values are joined by commas. */
-export type PaxRecords = ReadonlyMap<string, Buffer>;
+export type PaxRecords = Pick<ReadonlyMap<string, Buffer>, 'get' | 'has'>;
+
+/** Of one extended header, and of all global ones: ten times what an entry with as many attributes as it may have needs. */
+export const MAX_RECORDS = 1000;
+/** Of one extended header or long name, and of all global records, in bytes: room for several attributes of the greatest size there is. */
+export const MAX_EXTENSION = 1 << 20;
 
 const XATTR = 'SCHILY.xattr.';
 const LIBARCHIVE_XATTR = 'LIBARCHIVE.xattr.';
@@ -30,6 +35,7 @@ export function parsePax(data: Buffer, at: number): Map<string, Buffer> {
     const value = Buffer.from(data.subarray(equals + 1, end - 1));
     if (REPEATED.includes(key)) extents.push(pair(key, value, extents.length, at));
     else records.set(key, value);
+    if (records.size > MAX_RECORDS) throw malformed(at, `an extended header has more than ${MAX_RECORDS} records`);
     start = end;
   }
   if (extents.length > 0) records.set('GNU.sparse.map', Buffer.from(extents.join(',')));
@@ -37,7 +43,7 @@ export function parsePax(data: Buffer, at: number): Map<string, Buffer> {
 }
 
 /** Of both writers: star's, whose values are bytes, and libarchive's, which also escapes. An attribute that both name is star's. */
-export function xattrsOf(records: PaxRecords, at: number): Xattr[] {
+export function xattrsOf(records: ReadonlyMap<string, Buffer>, at: number): Xattr[] {
   const found = new Map<string, Buffer>();
   for (const [key, value] of records)
     if (key.startsWith(LIBARCHIVE_XATTR)) {
@@ -74,7 +80,7 @@ export function paxNumber(records: PaxRecords, key: string, at: number): number 
 export function paxTime(records: PaxRecords, key: string, at: number): bigint | undefined {
   const text = paxText(records, key, at)?.toString('latin1');
   if (text === undefined) return undefined;
-  const match = /^(-?)([0-9]{1,20})(?:\.([0-9]*))?$/.exec(text);
+  const match = /^(-?)([0-9]{1,20})(?:\.([0-9]{0,100}))?$/.exec(text);
   if (!match) throw malformed(at, `its ${key} is no time`);
   const value = BigInt(match[2] as string) * 1_000_000_000n + BigInt((match[3] ?? '').slice(0, 9).padEnd(9, '0'));
   return inRange(match[1] === '-' ? -value : value);

@@ -5,19 +5,18 @@
  */
 import { malformed, showName } from './bytes.js';
 import { parseHeader, type RawHeader } from './header.js';
-import { inRange, type PaxRecords, parsePax, paxNumber, paxText, paxTime, xattrsOf } from './pax.js';
+import { inRange, MAX_EXTENSION, parsePax, paxNumber, paxText, paxTime } from './pax.js';
+import { PaxGlobals } from './pax-globals.js';
 import { ByteReader } from './source.js';
 import { checkMap, oldGnuMap, paxMap, type SparseMap } from './sparse.js';
 import { BLOCK, type TarEntry, TYPE_FLAGS } from './types.js';
 
-/** Of one extended header or long name, in bytes: room for several attributes of the greatest size there is. */
-const MAX_EXTENSION = 1 << 20;
 const MAX_ID = 2 ** 32 - 2;
 
 /** What has been read for the entry to come. */
 interface Extensions {
-  readonly global: Map<string, Buffer>;
-  local: PaxRecords;
+  readonly global: PaxGlobals;
+  local: ReadonlyMap<string, Buffer>;
   longName?: Buffer;
   longLink?: Buffer;
 }
@@ -29,7 +28,7 @@ interface Extensions {
  */
 export async function* tarEntries(source: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry, void, void> {
   const reader = new ByteReader(source);
-  const extensions: Extensions = { global: new Map(), local: new Map() };
+  const extensions: Extensions = { global: new PaxGlobals(), local: new Map() };
   try {
     for (;;) {
       const at = reader.position;
@@ -73,11 +72,7 @@ async function readExtension(
   await reader.skip(paddingOf(header.size), 'an extended header');
   switch (header.flag) {
     case 'g':
-      for (const [key, value] of parsePax(data, at))
-        if (value.length === 0) extensions.global.delete(key);
-        else extensions.global.set(key, value);
-      if ([...extensions.global.values()].reduce((sum, value) => sum + value.length, 0) > MAX_EXTENSION)
-        throw malformed(at, 'there are too many global records');
+      extensions.global.add(parsePax(data, at), at);
       break;
     case 'L':
       extensions.longName = untilNul(data);
@@ -104,7 +99,7 @@ async function readEntry(
   at: number,
   left: { bytes: number; padding: number },
 ): Promise<TarEntry> {
-  const records: PaxRecords = global.size === 0 ? local : new Map([...global, ...local]);
+  const records = global.below(local);
   const name = longName ?? paxText(records, 'GNU.sparse.name', at) ?? paxText(records, 'path', at) ?? header.name;
   if (name.length === 0) throw malformed(at, 'an entry has no name');
   const type = header.flag === '\0' && name.at(-1) === 0x2f ? 'directory' : TYPE_FLAGS[header.flag];
@@ -132,7 +127,7 @@ async function readEntry(
     ...(records.has('atime') && { atimeNs: paxTime(records, 'atime', at) }),
     major: header.major,
     minor: header.minor,
-    xattrs: records.size === 0 ? [] : xattrsOf(records, at),
+    xattrs: global.xattrsWith(local, at),
     ...(map && { sparse: map.extents }),
     at,
     stored: left.bytes,
