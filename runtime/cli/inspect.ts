@@ -13,7 +13,7 @@ import {
   type ProcessFacts,
 } from '../inspect/index.js';
 import { TareError } from '../kernel/error.js';
-import { print } from './print.js';
+import { json, print } from './print.js';
 
 const MARKS: Readonly<Record<Grade, string>> = { contained: '+', partly: '~', open: '-' };
 
@@ -72,7 +72,7 @@ function asText(facts: ProcessFacts, against: ProcessFacts | undefined): string 
   for (const { title, rows } of describeFacts(facts, against)) {
     if (lines.length > 0) lines.push('');
     lines.push(title);
-    const width = Math.min(Math.max(...rows.map((row) => row.name.length)), 40);
+    const width = rows.reduce((most, { name }) => Math.min(Math.max(most, name.length), 40), 0);
     for (const { name, value, grade } of rows) {
       lines.push(`  ${grade ? `${MARKS[grade]} ` : ''}${name.padEnd(width)}  ${value}`.trimEnd());
     }
@@ -83,18 +83,5 @@ function asText(facts: ProcessFacts, against: ProcessFacts | undefined): string 
 
 function asJson(facts: ProcessFacts, against: ProcessFacts | undefined): string {
   const compared = against && { pid: against.pid, ...compareNamespaces(facts.namespaces, against.namespaces) };
-  const text = JSON.stringify(
-    { ...facts, containment: containment(facts), ...(compared && { against: compared }) },
-    null,
-    2,
-  );
-  // JSON.stringify leaves the control characters above U+007E, and those that turn text, as they are.
-  return `${text.replace(/[\u007f-\u009f\p{Cf}]/gu, escaped)}\n`;
-}
-
-function escaped(character: string): string {
-  return character
-    .split('')
-    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-    .join('');
+  return json({ ...facts, containment: containment(facts), ...(compared && { against: compared }) });
 }

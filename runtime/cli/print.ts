@@ -50,14 +50,30 @@ export function printable(text: string): string {
   });
 }
 
+/**
+ * A value for machines, which may be shown on a terminal all the same. JSON.stringify leaves the control characters above U+007E, and those that turn the
+ * writing around, as they are: they are escaped (attack 31).
+ */
+export function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2).replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu, escaped)}\n`;
+}
+
+/** By UTF-16 units, as JSON has it. RFC 8259, section 7 */
+function escaped(character: string): string {
+  return character
+    .split('')
+    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    .join('');
+}
+
 /** The pipe's reader has ended, or the terminal has been closed. */
-function isGone(error: unknown): boolean {
+export function isGone(error: unknown): boolean {
   return ['EPIPE', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '');
 }
 
-/** Columns as wide as what is in them; the last one may be of any width. */
+/** Columns as wide as what is in them; the last one may be of any width. An image says how many rows there are: they are no arguments of a call. */
 export function formatTable(rows: readonly (readonly string[])[]): string {
-  const widths =
-    rows[0]?.slice(0, -1).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  const widest = (column: number) => rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0);
+  const widths = rows[0]?.slice(0, -1).map((_, column) => widest(column)) ?? [];
   return rows.map((row) => `${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}\n`).join('');
 }

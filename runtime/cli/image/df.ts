@@ -1,7 +1,7 @@
 /** `tare system df`: where the room goes. */
 import { Command } from 'commander';
 import { diskUsage } from '../../image/usage.js';
-import { formatTable, print } from '../print.js';
+import { formatTable, json, print } from '../print.js';
 import { formatBytes } from '../progress.js';
 import { containersFolder, withStoreAsOwnRoot } from './with-store.js';
 
@@ -17,10 +17,10 @@ Examples:
   tare system df
   tare system df --json`,
     )
-    .action(({ json }: { json?: boolean }) =>
+    .action(({ json: forMachines }: { json?: boolean }) =>
       withStoreAsOwnRoot(async (store) => {
         const rows = diskUsage(store, containersFolder());
-        if (json) return print(`${JSON.stringify(rows, null, 2)}\n`);
+        if (forMachines) return print(json(rows));
         const table = rows.map(({ kind, count, active, bytes, reclaimable }) => [
           kind,
           String(count),

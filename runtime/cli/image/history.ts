@@ -5,7 +5,7 @@ import { parsePlatform } from '../../image/platform.js';
 import type { Image } from '../../image/types.js';
 import { TareError } from '../../kernel/error.js';
 import type { Digest, HistoryEntry } from '../../oci/image/index.js';
-import { formatTable, print, printable } from '../print.js';
+import { formatTable, json, print, printable } from '../print.js';
 import { formatBytes } from '../progress.js';
 import { formatAge } from './age.js';
 import { withStore } from './with-store.js';
@@ -64,7 +64,7 @@ const MAX_TEXT = 60;
 
 function show(steps: readonly Step[], { trunc, human, quiet, format }: Options): string {
   if (quiet) return steps.flatMap(({ layer }) => (layer ? [`${shortened(layer, trunc)}\n`] : [])).join('');
-  if (format === 'json') return `${JSON.stringify(steps.map(asJson), null, 2)}\n`;
+  if (format === 'json') return json(steps.map(asJson));
   if (format !== 'table')
     throw new TareError('usage', `${JSON.stringify(format)} is no format: there are "table" and "json"`);
   const rows = steps.map(({ layer, created, created_by = '', size, comment = '' }) => [

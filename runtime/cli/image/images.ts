@@ -5,7 +5,7 @@ import { formatPlatform } from '../../image/platform.js';
 import { familiarName } from '../../image/reference.js';
 import { TareError } from '../../kernel/error.js';
 import { shortDigest } from '../../oci/image/index.js';
-import { formatTable, print, printable } from '../print.js';
+import { formatTable, json, print, printable } from '../print.js';
 import { formatBytes } from '../progress.js';
 import { formatAge } from './age.js';
 import { withStore } from './with-store.js';
@@ -81,7 +81,7 @@ function wanted(name: string | undefined, filters: readonly string[]): (image: L
 function show(images: readonly ListedImage[], { digests, quiet, trunc, format }: Options): string {
   const idOf = ({ id, target }: ListedImage) => (trunc ? shortDigest(id ?? target.digest) : (id ?? target.digest));
   if (quiet) return [...new Set(images.map(idOf))].map((id) => `${id}\n`).join('');
-  if (format === 'json') return `${JSON.stringify(images.map(asJson), null, 2)}\n`;
+  if (format === 'json') return json(images.map(asJson));
   if (format !== 'table')
     throw new TareError('usage', `${JSON.stringify(format)} is no format: there are "table" and "json"`);
   const header = ['REPOSITORY', 'TAG', ...(digests ? ['DIGEST'] : []), 'IMAGE ID', 'CREATED', 'SIZE'];

@@ -7,7 +7,7 @@ import { familiarName } from '../../image/reference.js';
 import type { ImageStore } from '../../image/store/index.js';
 import type { Image } from '../../image/types.js';
 import type { ExecutionConfig } from '../../oci/image/index.js';
-import { formatTable, print, printable } from '../print.js';
+import { formatTable, json, print, printable } from '../print.js';
 import { formatBytes } from '../progress.js';
 import { formatAge } from './age.js';
 import { withStore } from './with-store.js';
@@ -32,18 +32,14 @@ Examples:
     .action((images: string[], options: InspectImageOptions) => inspectImages(images, options));
 }
 
-export function inspectImages(images: readonly string[], { json, platform }: InspectImageOptions): Promise<void> {
+export function inspectImages(
+  images: readonly string[],
+  { json: forMachines, platform }: InspectImageOptions,
+): Promise<void> {
   const wanted = platform === undefined ? undefined : parsePlatform(platform);
   return withStore(async (store) => {
     const all = images.map((name) => loadImage(store, name, wanted));
-    if (json)
-      return print(
-        `${JSON.stringify(
-          all.map((image) => asJson(store, image)),
-          null,
-          2,
-        )}\n`,
-      );
+    if (forMachines) return print(json(all.map((image) => asJson(store, image))));
     return print(all.map((image) => asText(store, image)).join('\n'));
   });
 }

@@ -6,7 +6,7 @@ import { showName } from '../../image/layer/index.js';
 import { parsePlatform } from '../../image/platform.js';
 import type { Image } from '../../image/types.js';
 import { shortDigest } from '../../oci/image/index.js';
-import { formatTable, print, printable } from '../print.js';
+import { formatTable, json, print, printable } from '../print.js';
 import { formatBytes } from '../progress.js';
 import { withStoreAsOwnRoot } from './with-store.js';
 
@@ -151,13 +151,5 @@ function asJson(image: Image, { layers, bytes, wasted, efficiency }: ImageChange
       ...(tree && { changes: layer.changes.map((change) => ({ ...change, path: shown(change.path) })) }),
     })),
   };
-  // JSON.stringify leaves the control characters above U+007E, and those that turn text, as they are.
-  return `${JSON.stringify(value, null, 2).replace(/[\u007f-\u009f\p{Cf}]/gu, escaped)}\n`;
-}
-
-function escaped(character: string): string {
-  return character
-    .split('')
-    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-    .join('');
+  return json(value);
 }
