@@ -81,7 +81,8 @@ async function fromApi(
       answer.discard();
       return undefined;
     }
-    found.push(...parseIndex(await answer.read(MAX_DOCUMENT), { mediaType: MEDIA.ociIndex }).manifests);
+    const { manifests } = parseIndex(await answer.read(MAX_DOCUMENT), { mediaType: MEDIA.ociIndex });
+    for (const manifest of manifests) found.push(manifest);
     to = nextPage(client, answer.headers.link, answer.url);
   }
   return found;

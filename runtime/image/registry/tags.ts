@@ -26,7 +26,7 @@ export async function listTags(
       signal: options.signal,
     });
     const page = tagsIn(await answer.read(MAX_ANSWER), client.name);
-    tags.push(...page);
+    for (const tag of page) tags.push(tag);
     to = nextPage(client, answer.headers.link, answer.url);
     if (tags.length > MAX_TAGS || (to !== undefined && page.length === 0))
       throw new TareError('protocol', `${client.name} lists tags without end`);

@@ -28,7 +28,8 @@ export class Reach {
       this.blobs.add(next);
       const read = this.#document(next);
       if (!read) continue;
-      pending.push(...digestsIn(read.manifests), ...digestsIn(read.layers), ...digestsIn([read.config]));
+      for (const named of [read.manifests, read.layers, [read.config]])
+        for (const digest of digestsIn(named)) pending.push(digest);
       for (const chainId of chainsIn(read)) this.addSnapshot(chainId);
     }
   }

@@ -112,5 +112,6 @@ function silence({ directives, warnings }: { directives: Dockerfile['directives'
   const rules = new Set(skip.map((rule) => rule.trim().toLowerCase()));
   const kept = warnings.filter(({ rule }) => !rules.has('all') && !rules.has(rule.toLowerCase()));
   kept.sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column);
-  warnings.splice(0, warnings.length, ...kept);
+  warnings.length = 0;
+  for (const warning of kept) warnings.push(warning);
 }
