@@ -22,6 +22,7 @@ import { type Keyed, stepKey } from './key.js';
 import { KnownFiles } from './known-files.js';
 import { type AddInstruction, type CopyInstruction, expandWord, type Heredoc, type Word } from './parse/index.js';
 import type { Solver } from './solve.js';
+import { withoutUserInfo } from './user-info.js';
 
 export interface CopyStepOptions {
   readonly solver: Solver;
@@ -32,9 +33,9 @@ export interface CopyStepOptions {
   readonly before: number;
 }
 
-/** As the history has it. */
+/** As the progress and the history have it: the history goes out with the image. */
 export function copyCreatedBy({ original }: CopyInstruction | AddInstruction): string {
-  return original;
+  return withoutUserInfo(original);
 }
 
 /** @throws TareError with the place of what cannot be copied */
@@ -166,11 +167,8 @@ async function perform(options: CopyStepOptions, said: Said, folders: OverlayFol
         items.push({ kind: 'content', name: source.name, content: Buffer.from(source.content) });
       else if (source.kind === 'remote') items.push(await solver.downloads.item(source.path, said.checksum));
       else
-        items.push(
-          ...selectOne(options, tree, source.path, source.word).map(
-            (selected) => ({ kind: 'selected', selected }) as const,
-          ),
-        );
+        for (const selected of selectOne(options, tree, source.path, source.word))
+          items.push({ kind: 'selected', selected });
     }
     await placedAsync(circumstances, { text: '', at: instruction.at }, () =>
       copyInto(root.fd, items, destination, {

@@ -4,6 +4,7 @@ import { TareError } from '../../kernel/error.js';
 import type { ImageStore, Scratch } from '../store/index.js';
 import type { CopyItem, Download } from './copy/index.js';
 import type { Keyed } from './key.js';
+import { withoutUserInfo } from './user-info.js';
 
 export class Downloads implements AsyncDisposable {
   readonly #store: ImageStore;
@@ -48,7 +49,7 @@ export class Downloads implements AsyncDisposable {
     const { download } = await import('./copy/index.js');
     const got = await download(address, path, { ...(checksum !== undefined && { checksum }), signal: this.#signal });
     if (got.name !== '') return { ...got, path };
-    throw new TareError('config', `${address} has no file name: ADD cannot tell what to call it`);
+    throw new TareError('config', `${withoutUserInfo(address)} has no file name: ADD cannot tell what to call it`);
   }
 }
 

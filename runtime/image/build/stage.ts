@@ -127,7 +127,7 @@ export class StageBuild {
     if (kind === 'copy' || kind === 'add') {
       const createdBy = copyCreatedBy(instruction);
       const options = { solver: this.#solver, circumstances, instruction, state, before: this.#stage.index };
-      return this.#fileStep(instruction.original, createdBy, () => copyStep(options));
+      return this.#fileStep(createdBy, createdBy, () => copyStep(options));
     }
     const configured = configure(state, instruction, circumstances);
     this.#state = configured.state;

@@ -10,6 +10,7 @@ import { get as httpsGet } from 'node:https';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { TareError } from '../../../kernel/error.js';
+import { withoutUserInfo } from '../user-info.js';
 
 export interface Download {
   /** The last part of the address's path; empty where it has none. */
@@ -52,7 +53,7 @@ export async function download(address: string, path: string, options: DownloadO
     if (expected && digests.get(expected.algorithm) !== expected.hex)
       throw new TareError(
         'protocol',
-        `${address} has the checksum ${expected.algorithm}:${digests.get(expected.algorithm)}, not ${expected.algorithm}:${expected.hex}`,
+        `${withoutUserInfo(address)} has the checksum ${expected.algorithm}:${digests.get(expected.algorithm)}, not ${expected.algorithm}:${expected.hex}`,
       );
     const modified = Date.parse(response.headers['last-modified'] ?? '');
     return {
@@ -79,7 +80,7 @@ function parseChecksum(text: string | undefined): { algorithm: string; hex: stri
 function parseAddress(address: string): URL {
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (url && (url.protocol === 'http:' || url.protocol === 'https:')) return url;
-  throw new TareError('config', `${JSON.stringify(address)} is no address of http or https`);
+  throw new TareError('config', `${JSON.stringify(withoutUserInfo(address))} is no address of http or https`);
 }
 
 async function request(first: URL, options: DownloadOptions): Promise<{ response: IncomingMessage; url: URL }> {
@@ -93,18 +94,18 @@ async function request(first: URL, options: DownloadOptions): Promise<{ response
       const code = statusCode === 404 || statusCode === 410 ? 'not-found' : 'protocol';
       throw new TareError(
         code,
-        `${url.href} answers ${statusCode} ${printable(response.statusMessage ?? '')}`.trimEnd(),
+        `${withoutUserInfo(url.href)} answers ${statusCode} ${printable(response.statusMessage ?? '')}`.trimEnd(),
       );
     }
     const next = URL.canParse(headers.location, url.href) ? new URL(headers.location, url) : undefined;
     if (!next || !/^https?:$/.test(next.protocol) || (url.protocol === 'https:' && next.protocol === 'http:'))
       throw new TareError(
         'protocol',
-        `${url.href} leads to ${JSON.stringify(printable(headers.location))}, where it must not`,
+        `${withoutUserInfo(url.href)} leads to ${JSON.stringify(printable(withoutUserInfo(headers.location)))}, where it must not`,
       );
     url = next;
   }
-  throw new TareError('protocol', `${first.href} leads on more than ${MAX_REDIRECTS} times`);
+  throw new TareError('protocol', `${withoutUserInfo(first.href)} leads on more than ${MAX_REDIRECTS} times`);
 }
 
 function once(url: URL, options: DownloadOptions): Promise<IncomingMessage> {
@@ -118,7 +119,9 @@ function once(url: URL, options: DownloadOptions): Promise<IncomingMessage> {
       resolve(response);
     });
     sent.setTimeout(silenceMs, () => {
-      (answer ?? sent).destroy(new TareError('timeout', `${url.href} has been silent for ${silenceMs} ms`));
+      (answer ?? sent).destroy(
+        new TareError('timeout', `${withoutUserInfo(url.href)} has been silent for ${silenceMs} ms`),
+      );
     });
     sent.on('error', (error) => reject(failure(url.href, error, options)));
   });
@@ -155,7 +158,8 @@ async function save(
 function failure(address: string, error: unknown, { signal }: DownloadOptions): unknown {
   if (signal?.aborted) return signal.reason;
   if (error instanceof TareError) return error;
-  return new TareError('protocol', `${address} cannot be downloaded: ${(error as Error).message}`, { cause: error });
+  const why = withoutUserInfo((error as Error).message);
+  return new TareError('protocol', `${withoutUserInfo(address)} cannot be downloaded: ${why}`, { cause: error });
 }
 
 function nameOf(url: URL): string {

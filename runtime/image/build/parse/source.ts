@@ -3,6 +3,7 @@
  * shown is made harmless for a terminal: the file may be somebody else's.
  */
 import { type ErrorCode, TareError } from '../../../kernel/error.js';
+import { withoutUserInfo, withoutUserInfoAt } from '../user-info.js';
 import type { Position } from './types.js';
 
 export class Source {
@@ -18,7 +19,7 @@ export class Source {
   /** An error at a place. `path` is `FILE:LINE:COLUMN`. */
   error(at: Position, message: string, more: { readonly code?: ErrorCode; readonly cause?: unknown } = {}): TareError {
     const path = this.place(at);
-    const text = `${path}: ${message}\n${this.excerpt(at)}`;
+    const text = `${path}: ${withoutUserInfo(message)}\n${this.excerpt(at)}`;
     return new TareError(more.code ?? 'config', text, { path, ...(more.cause !== undefined && { cause: more.cause }) });
   }
 
@@ -29,10 +30,10 @@ export class Source {
 
   /** The line, with a caret below the column. Of a long line, what is around it. */
   excerpt({ line, column }: Position): string {
-    const text = withoutReturn(this.lines[line - 1] ?? '');
-    const from = column > WIDTH - 20 ? column - 20 : 0;
-    const before = visible(text.slice(from, column - 1));
-    const after = visible(text.slice(column - 1, from + WIDTH));
+    const { text, place } = withoutUserInfoAt(withoutReturn(this.lines[line - 1] ?? ''), column - 1);
+    const from = place >= WIDTH - 20 ? place - 19 : 0;
+    const before = visible(text.slice(from, place));
+    const after = visible(text.slice(place, from + WIDTH));
     const [head, tail] = [from > 0 ? '…' : '', from + WIDTH < text.length ? '…' : ''];
     const number = `${line} | `;
     const indent = ' '.repeat([...(head + before)].length);
