@@ -7,7 +7,7 @@ import { connect } from 'node:tls';
 import { TareError } from '../../kernel/error.js';
 import { type Access, Authorizer } from './authorizer.js';
 import { type Credentials, findCredentials } from './credentials.js';
-import { type Endpoint, isLoopback } from './endpoint.js';
+import { type Endpoint, isLoopback, mayBeThisMachine } from './endpoint.js';
 import { type Answer, Connections, type Exchange } from './exchange.js';
 import { connectionFailure, isPlainHttp, statusFailure } from './failures.js';
 import { DEFAULT_LIMITS, type Limits, MAX_ANSWER } from './limits.js';
@@ -91,7 +91,7 @@ export class RegistryClient implements Disposable {
     if (url.protocol === 'http:' && base.protocol === 'https:') throw wrong('that would be without TLS');
     if (url.protocol === 'http:' && url.host !== base.host && !isLoopback(url.hostname))
       throw wrong('that would be without TLS');
-    if (isLoopback(url.hostname) && !isLoopback(base.hostname)) throw wrong('that is this machine itself');
+    if (mayBeThisMachine(url.hostname) && !mayBeThisMachine(base.hostname)) throw wrong('that is this machine itself');
     url.username = '';
     url.password = '';
     return url;

@@ -38,9 +38,30 @@ export function endpointOf(registry: string, { plainHttp = false }: EndpointOpti
   return { host, scheme: plainHttp ? 'http' : isLoopback(nameOf(host)) ? 'auto' : 'https', prefix: '' };
 }
 
+/**
+ * Surely this machine alone, so that plain HTTP is as good as TLS. Not `localhost.`: with the dot, /etc/hosts does not have it, and who answers for DNS could
+ * say that it is elsewhere.
+ */
 export function isLoopback(hostname: string): boolean {
-  const name = hostname.replace(/^\[|\]$/g, '').toLowerCase();
-  return name === 'localhost' || name.endsWith('.localhost') || name === '::1' || /^127(?:\.\d{1,3}){3}$/.test(name);
+  const name = bare(hostname);
+  return (
+    name === 'localhost' ||
+    name.endsWith('.localhost') ||
+    name === '::1' ||
+    /^(?:::ffff:)?127(?:\.\d{1,3}){3}$/.test(name) ||
+    // As a URL writes ::ffff:127.0.0.1. RFC 4291, section 2.5.5.2
+    /^::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}$/.test(name)
+  );
+}
+
+/** Perhaps this machine, so that nobody from elsewhere may send us there: also by a dot at the end, and by the address of no host, which connect(2) takes for it. */
+export function mayBeThisMachine(hostname: string): boolean {
+  const name = bare(hostname).replace(/\.+$/, '');
+  return isLoopback(name) || ['0.0.0.0', '::', '::ffff:0:0', '::ffff:0.0.0.0'].includes(name);
+}
+
+function bare(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, '').toLowerCase();
 }
 
 /** Without the port. */
