@@ -39,7 +39,7 @@ export async function obtainImage(store: ImageStore, name: string, options: Obta
     await pull(store, reference, pulling);
   } catch (error) {
     if (!(error instanceof TareError) || options.signal?.aborted) throw error;
-    throw await explained(store, reference, error, notHere);
+    throw await explainPull(store, reference, error, notHere);
   }
   return kept(store, loadImage(store, reference, options.platform), name, options);
 }
@@ -54,11 +54,11 @@ function kept({ content }: ImageStore, image: Image, name: string, { isWhole, le
 }
 
 /** What the registry says, and what is here. */
-async function explained(
-  { names }: ImageStore,
+export async function explainPull(
+  { names }: Pick<ImageStore, 'names'>,
   reference: Reference,
   error: TareError,
-  notHere: TareError | undefined,
+  notHere?: TareError,
 ): Promise<TareError> {
   const { code, message, path } = error;
   if (notHere && names.get(reference))

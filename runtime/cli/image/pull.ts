@@ -1,6 +1,7 @@
 /** `tare pull`: an image from its registry, downloaded and unpacked. Its digest is printed, so that a script can go on with it. */
 import { Command } from 'commander';
 import { loadImage } from '../../image/image.js';
+import { explainPull } from '../../image/obtain.js';
 import { parsePlatform } from '../../image/platform.js';
 import { familiarName, parseReference } from '../../image/reference.js';
 import { pull } from '../../image/registry/index.js';
@@ -58,7 +59,7 @@ Examples:
       await interruptible(async (signal) => {
         try {
           const { allPlatforms = false, foreignLayers = false, mirror: mirrors } = flags;
-          const { target, isUnchanged } = await pull(store, reference, {
+          const pulled = pull(store, reference, {
             ...registryOptions(flags),
             ...(mirrors && { mirrors }),
             platform,
@@ -67,6 +68,10 @@ Examples:
             lease,
             onProgress,
             signal,
+          });
+          const { target, isUnchanged } = await pulled.catch(async (error: unknown) => {
+            if (!(error instanceof TareError) || signal.aborted) throw error;
+            throw await explainPull(store, reference, error);
           });
           if (flags.unpack && !allPlatforms) {
             const image = loadImage(store, reference, platform);
