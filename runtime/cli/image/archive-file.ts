@@ -12,6 +12,7 @@ import { promisify } from 'node:util';
 import type { Sink } from '../../image/archive/index.js';
 import { native } from '../../kernel/addon.js';
 import { TareError } from '../../kernel/error.js';
+import { isGone } from '../print.js';
 
 const CHUNK = 1 << 20;
 /** What a pipe holds. */
@@ -78,7 +79,7 @@ export async function writeArchive(path: string | undefined, work: (sink: Sink) 
   if (path === undefined || path === '-') {
     if (isatty(1))
       throw new TareError('usage', 'an archive is not for a terminal: give --output FILE, or redirect standard output');
-    return work((chunk) => writeAll(1, chunk, 'standard output'));
+    return whileRead(work);
   }
   // A device or a pipe is written to as it is.
   if (statSync(path, { throwIfNoEntry: false })?.isFile() === false) return intoFile(path, 'w', path, work);
@@ -89,6 +90,24 @@ export async function writeArchive(path: string | undefined, work: (sink: Sink) 
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
+  }
+}
+
+/** To standard output. A reader that has gone wants no more: that is no failure. */
+async function whileRead(work: (sink: Sink) => Promise<void>): Promise<void> {
+  let gone: unknown;
+  const sink: Sink = async (chunk) => {
+    try {
+      await writeAll(1, chunk, 'standard output');
+    } catch (error) {
+      if (isGone((error as Error).cause)) gone = error;
+      throw error;
+    }
+  };
+  try {
+    await work(sink);
+  } catch (error) {
+    if (gone === undefined || error !== gone) throw error;
   }
 }
 
