@@ -180,6 +180,9 @@ export class LayerWriter {
       if (status) return; // to itself
       throw refused(entry.name, 'is a hard link to itself');
     }
+    // The folder would be gone, and its descriptor let go, before the link is made.
+    if (status && targetPath.startsWith(`${path}/`))
+      throw refused(entry.name, 'is a hard link to what lies in the folder that it replaces');
     const known = this.#links.get(targetPath);
     const standsIn = known !== undefined && status !== null && known.ino === status.ino;
     if (from && status && !standsIn) {

@@ -365,6 +365,11 @@ describe('what is no layer', () => {
       /hard link to a folder/,
     ],
     ['a hard link to itself', archive({ name: 'a', type: '1', link: './a' }), /hard link to itself/],
+    [
+      'a hard link to what lies in the folder that it replaces',
+      archive({ name: 'a/b' }, { name: 'a', type: '1', link: 'a/b' }),
+      /in the folder that it replaces/,
+    ],
     ['a symbolic link to nothing', archive({ name: 'a', type: '2' }), /symbolic link to nothing/],
     ['a file that lies below a file', archive({ name: 'a' }, { name: 'a/b' }), /no folder/],
     ['a device that is a whiteout', archive({ name: 'a', type: '3' }), /0:0/],
