@@ -213,7 +213,8 @@ export class StateDirectory {
   }
 
   remove(): void {
-    rmSync(this.path, { recursive: true, force: true });
+    // Another who deletes it at the same moment makes its lock anew (ENOTEMPTY).
+    rmSync(this.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 10 });
   }
 }
 
