@@ -78,7 +78,8 @@ export async function makeWorld(name: string, worldOptions: WorldOptions = {}): 
   const id = `tare-test-${name}-${randomBytes(4).toString('hex')}`;
   const folder = mkdtempSync(join(tmpdir(), `${id}-`));
   for (const part of ['tmp', 'state', 'root']) mkdirSync(join(folder, part), { mode: 0o755 });
-  const cgroup = `/${id}`;
+  // Who made it is in its name, so that what a killed run has left can be told from what is in use: cgroup-parents.ts.
+  const cgroup = `/${id.replace(/-(?=[^-]*$)/, `-${process.pid}-`)}`;
   const hierarchies = cgroupHierarchies();
   for (const hierarchy of hierarchies) makeCgroup(join(hierarchy, cgroup));
 
@@ -217,7 +218,7 @@ function firstChild(pid: number): number {
 }
 
 /** Where cgroups are mounted: each v1 hierarchy and cgroup2. */
-function cgroupHierarchies(): string[] {
+export function cgroupHierarchies(): string[] {
   return readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
     .filter((line) => / - cgroup2? /.test(line))
