@@ -1,5 +1,6 @@
 /** `tare image ...`: what can be done with images, by names of their own; the commonest have short forms (`tare pull`, `tare rmi`). */
 import { Command } from 'commander';
+import { IN_BOTH } from './image/short.js';
 import { addCommands, type Entry } from './lazy.js';
 
 const COMMANDS: readonly Entry[] = [
@@ -14,35 +15,11 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./image/inspect.js')).inspectImageCommand(),
   },
   {
-    name: 'tag',
-    description: 'Give an image another name',
-    load: async () => (await import('./image/tag.js')).tagCommand(),
-  },
-  {
     name: 'rm',
     description: 'Remove names, and the images that have none left',
     load: async () => (await import('./image/rmi.js')).rmiCommand(),
   },
-  {
-    name: 'history',
-    description: 'Show how an image came about',
-    load: async () => (await import('./image/history.js')).historyCommand(),
-  },
-  {
-    name: 'save',
-    description: 'Write images to an archive',
-    load: async () => (await import('./image/save.js')).saveCommand(),
-  },
-  {
-    name: 'load',
-    description: 'Read images from an archive',
-    load: async () => (await import('./image/load.js')).loadCommand(),
-  },
-  {
-    name: 'import',
-    description: 'Make an image of a root file system',
-    load: async () => (await import('./image/import.js')).importCommand(),
-  },
+  ...IN_BOTH,
   {
     name: 'bootstrap',
     description: 'Make a base image from Debian packages',

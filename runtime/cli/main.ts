@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../kernel/places.js';
+import { IN_BOTH } from './image/short.js';
 import { addCommands, type Entry } from './lazy.js';
 import { print } from './print.js';
 import { reportError } from './report-error.js';
@@ -92,39 +93,15 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./image/images.js')).imagesCommand(),
   },
   {
-    name: 'tag',
-    description: 'Give an image another name',
-    load: async () => (await import('./image/tag.js')).tagCommand(),
-  },
-  {
     name: 'rmi',
     description: 'Remove names of images, and the images that have none left',
     load: async () => (await import('./image/rmi.js')).rmiCommand(),
   },
-  {
-    name: 'history',
-    description: 'Show how an image came about',
-    load: async () => (await import('./image/history.js')).historyCommand(),
-  },
-  {
-    name: 'save',
-    description: 'Write images to an archive',
-    load: async () => (await import('./image/save.js')).saveCommand(),
-  },
-  {
-    name: 'load',
-    description: 'Read images from an archive',
-    load: async () => (await import('./image/load.js')).loadCommand(),
-  },
+  ...IN_BOTH,
   {
     name: 'export',
     description: 'Write the root file system of a container to an archive',
     load: async () => (await import('./export.js')).exportCommand(),
-  },
-  {
-    name: 'import',
-    description: 'Make an image of a root file system',
-    load: async () => (await import('./image/import.js')).importCommand(),
   },
   {
     name: 'image',
