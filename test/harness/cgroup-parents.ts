@@ -2,7 +2,7 @@
  * Before and after all tests: cgroups that they have made and that hold nobody go. The parents of containers' cgroups stay when the containers
  * go, as users expect; a relative cgroupsPath makes others below our own; and who is killed cleans nothing up. cgroups(7), "Removing cgroups"
  */
-import { existsSync, readdirSync, rmdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { cgroupHierarchies } from './world.js';
 
@@ -11,13 +11,23 @@ const PARENT = 'tare';
 const WORLD = /^tare-test-.+-(\d+)-[0-9a-f]{8}$/;
 
 export default function setup(): () => void {
-  sweep();
-  return sweep;
+  sweep((maker) => !existsSync(`/proc/${maker}`));
+  // Our own workers have done their tests, and may not have ended yet.
+  return () => sweep((maker) => parentOf(maker) === undefined || parentOf(maker) === process.pid);
 }
 
-function sweep(): void {
+function sweep(isDone: (maker: string) => boolean): void {
   for (const hierarchy of cgroupHierarchies()) {
-    for (const path of foldersBelow(hierarchy)) if (isLeft(path, hierarchy)) removeEmpty(path);
+    for (const path of foldersBelow(hierarchy)) if (isLeft(path.slice(hierarchy.length + 1), isDone)) removeEmpty(path);
+  }
+}
+
+function parentOf(pid: string): number | undefined {
+  try {
+    return Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
   }
 }
 
@@ -28,11 +38,10 @@ function foldersBelow(folder: string): string[] {
     .flatMap(({ name }) => [...foldersBelow(join(folder, name)), join(folder, name)]);
 }
 
-function isLeft(path: string, hierarchy: string): boolean {
-  const parts = path.slice(hierarchy.length + 1).split('/');
-  if (parts.length === 1 && parts[0] === PARENT) return true;
-  const maker = parts.map((part) => WORLD.exec(part)?.[1]).find((pid) => pid !== undefined);
-  return maker !== undefined && !existsSync(`/proc/${maker}`);
+function isLeft(path: string, isDone: (maker: string) => boolean): boolean {
+  if (path === PARENT) return true;
+  const makers = path.split('/').flatMap((part) => WORLD.exec(part)?.[1] ?? []);
+  return makers.some(isDone);
 }
 
 function removeEmpty(path: string): void {
