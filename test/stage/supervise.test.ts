@@ -211,14 +211,7 @@ function connect(state: number) {
   };
   closers.push(close);
   const send = async (bytes: Uint8Array) => {
-    try {
-      native.sendmsg(fd, bytes);
-    } catch (error) {
-      if (error instanceof Error && /EPIPE/.test(error.message)) return null;
-      throw error;
-    }
-    await readable(fd);
-    const message = native.recvmsg(fd, 64, 3);
+    const message = await exchange(bytes);
     if (!message || message.data.length === 0) return null;
     open.push(...message.fds);
     const { data, fds } = message;
@@ -230,6 +223,17 @@ function connect(state: number) {
       pid: Number(data.readBigInt64LE(16)),
       fds,
     };
+  };
+  /** null where stage hung up before the request (EPIPE), or with the request unread (ECONNRESET, unix(7)). */
+  const exchange = async (bytes: Uint8Array) => {
+    try {
+      native.sendmsg(fd, bytes);
+      await readable(fd);
+      return native.recvmsg(fd, 64, 3);
+    } catch (error) {
+      if (error instanceof Error && /EPIPE|ECONNRESET/.test(error.message)) return null;
+      throw error;
+    }
   };
   const ask = (type: number, more: { min?: number; max?: number; value?: number } = {}) => {
     const bytes = Buffer.alloc(16);
