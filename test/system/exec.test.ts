@@ -102,7 +102,7 @@ describe('tare exec', () => {
       const inside = `tty; stty size; read x; echo got $x; sleep 0.3`;
       const words = `stty rows 33 cols 77; exec tare exec -it web -- sh -c '${inside}'`;
       const { shown } = await typing(world, words, [['33 77', 'typed\n']]);
-      expect(shown.replaceAll('\r', '')).toMatch(/\/dev\/pts\/\d+\n33 77\n[^]*got typed\n/);
+      expect(shown.replaceAll('\r', '')).toMatch(/\/dev\/pts\/\d+\n33 77\n[\s\S]*got typed\n/);
       await end();
     }));
 });
