@@ -80,6 +80,44 @@ describe('an SELinux label', () => {
   });
 });
 
+describe('cgroups of version 1', () => {
+  const controllers = ['memory', 'pids'];
+  const NO_MOUNTS = [{ type: 'pid' as const }, { type: 'cgroup' as const }];
+  const v1: CgroupHost = {
+    layout: 'v1',
+    hierarchies: controllers.map((name) => {
+      const mountPoint = `/sys/fs/cgroup/${name}`;
+      return { version: 1, controllers: [name], mountPoint, own: mountPoint };
+    }),
+  };
+  const made = (plan: Plan) => steps(plan, 'fsopen').filter(({ inputs }) => inputs.type === 'cgroup').length;
+  const copied = (plan: Plan) => steps(plan, 'open_tree').filter(({ inputs }) => inputs.path.startsWith('/sys/fs'));
+  const changed = (linux: Config['linux']) => (config: Config) => ({
+    ...config,
+    linux: { ...config.linux, ...linux, resources: { memory: { limit: 2 ** 26 }, pids: { limit: 9 } } },
+  });
+
+  it('are not mounted anew, for which the kernel would look at every cgroup there is', () => {
+    const plan = compile(changed({}), { cgroups: v1 });
+    expect(copied(plan).map(({ inputs }) => inputs.path.split('/')[4])).toEqual(controllers);
+    expect(made(plan)).toBe(0);
+  });
+
+  it.each<[string, (config: Config) => Config, Partial<Features>]>([
+    ['in a user namespace, which may not unlock what the host has locked', changed(userNamespace()), {}],
+    [
+      'before Linux 5.12, where a copy cannot be changed before it is seen',
+      (config) => config,
+      { mountSetattr: false },
+    ],
+    ['with the host’s mounts, where their path may lead elsewhere', changed({ namespaces: NO_MOUNTS }), {}],
+  ])('are mounted anew %s', (_, change, kernel) => {
+    const plan = compile(change, { cgroups: v1, ...kernel });
+    expect(made(plan)).toBe(controllers.length);
+    expect(copied(plan)).toEqual([]);
+  });
+});
+
 describe('cgroups of version 2', () => {
   const v2: CgroupHost = {
     layout: 'v2',

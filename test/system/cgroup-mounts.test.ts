@@ -35,6 +35,21 @@ describe.each(cases)('%s', (_, linux) => {
   });
 });
 
+it('is as if it had been mounted in the container', (context) => {
+  if (cgroups.layout === 'v2' || cgroups.layout === 'none') context.skip('this host has no cgroups of version 1');
+  return inWorld('cgroup-same', async (world) => {
+    const script = `mkdir /tmp/anew && mount -t cgroup -o ro,nosuid,nodev,noexec,pids cgroup /tmp/anew
+      for at in /sys/fs/cgroup/pids /tmp/anew; do grep " $at " /proc/self/mountinfo | cut -d' ' -f3,4,6-; done`;
+    const ran = await runScript(world, script, {
+      linux: { cgroupsPath: `${world.cgroup}/same`, resources: { pids: { limit: 50 } } },
+    });
+    const [ours = '', anew] = ran.stdout.split('\n');
+    // The name of the source is the one that the host has given; then the superblock's options.
+    expect(ours.replace(/ cgroup \S+ /, ' cgroup cgroup ')).toBe(anew);
+    expect(ours).toMatch(/^\d+:\d+ \/ ro,nosuid,nodev,noexec,relatime - cgroup /);
+  });
+});
+
 it('may be writable where config.json says so', (context) => {
   if (cgroups.layout === 'v2' || cgroups.layout === 'none') context.skip('this host has no cgroups of version 1');
   return inWorld('cgroup-rw', async (world) => {

@@ -1,6 +1,6 @@
 /**
- * /sys/fs/cgroup in the container. With a cgroup namespace each hierarchy is mounted anew, and shows the container's
- * cgroup as its root; without one, the container's own directory is bind-mounted, so that nothing above is seen either.
+ * /sys/fs/cgroup in the container: each hierarchy, with the container's cgroup as its root. A cgroup namespace shows it so when it
+ * is mounted anew; otherwise, and where that is cheaper, the container's own directory is bind-mounted.
  * On version 1 and hybrid hosts a small tmpfs holds one directory for each hierarchy. cgroups(7).
  */
 import { basename } from 'node:path';
@@ -8,20 +8,25 @@ import type { Hierarchy } from '../../kernel/cgroup/index.js';
 import type { LaneBuilder } from '../builder.js';
 import type { Slot } from '../plan.js';
 import {
+  AT_EMPTY_PATH,
+  MOUNT_ATTR__ATIME,
   MOUNT_ATTR_NODEV,
+  MOUNT_ATTR_NODIRATIME,
   MOUNT_ATTR_NOEXEC,
   MOUNT_ATTR_NOSUID,
   MOUNT_ATTR_RDONLY,
+  MS_PRIVATE,
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
 } from './abi.js';
 import { attach, attachWith, quiet, setPropagation } from './attach.js';
 import { setAttributes } from './attributes.js';
-import { type Compilation, has } from './compilation.js';
+import { type Compilation, creates, has } from './compilation.js';
 import { newFileSystem } from './new-file-system.js';
 import type { MountOptions } from './options.js';
 
 const SAFE = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+const ALL = SAFE | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODIRATIME;
 
 export function cgroupMount(
   compilation: Compilation,
@@ -91,13 +96,19 @@ function attachHierarchy(
   where: string,
 ): void {
   const name = directoryName(hierarchy);
+  const own = compilation.cgroup?.places.find((place) => place.mountPoint === hierarchy.mountPoint)?.directory;
+  if (own !== undefined && isSameAsNew(compilation, hierarchy)) {
+    const copy = copyOfNamespaceRoot(lane, own, name, attributes);
+    attach(lane, copy, target, where);
+    setPropagation(compilation, lane, copy, options.propagation);
+    return;
+  }
   if (has(compilation, 'cgroup')) {
     const made = newHierarchyMount(lane, hierarchy, name, attributes, options);
     attach(lane, made, target, where);
     setPropagation(compilation, lane, made, options.propagation);
     return;
   }
-  const own = compilation.cgroup?.places.find((place) => place.mountPoint === hierarchy.mountPoint)?.directory;
   const copy = lane.open_tree(
     { dir: 'cwd', path: own ?? hierarchy.own, flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC },
     { as: `${name} copy`, why: 'the container’s own cgroup only: it has no cgroup namespace that would hide the rest' },
@@ -105,6 +116,35 @@ function attachHierarchy(
   attachWith(compilation, lane, copy, target, where, [{ set: attributes, why: 'its attributes' }]);
   quiet(compilation, lane, copy);
   setPropagation(compilation, lane, copy, options.propagation);
+}
+
+/**
+ * A mount of version 1 made in a new cgroup namespace is the one superblock of its hierarchy, with the container's directory as the
+ * root: what a bind mount of that directory is, too. But to make it the kernel looks at every cgroup of the machine
+ * (`cgroup_lock_and_drain_offline`, for each hierarchy: half a millisecond where there are 1,000), to copy it at none. In a user
+ * namespace a copy keeps what the host's mount is locked to; in a mount namespace of another the host's path may lead elsewhere.
+ */
+function isSameAsNew(compilation: Compilation, { version }: Hierarchy): boolean {
+  const isNew = creates(compilation, 'cgroup') && creates(compilation, 'mount');
+  const isLocked = has(compilation, 'user') || compilation.caller.nested === true;
+  return version === 1 && isNew && !isLocked && compilation.features.mountSetattr;
+}
+
+function copyOfNamespaceRoot(lane: LaneBuilder, directory: string, name: string, set: number): Slot<'fd'> {
+  const copy = lane.open_tree(
+    { dir: 'cwd', path: directory, flags: OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC },
+    {
+      as: `${name} copy`,
+      why: `the ${name} hierarchy from the container’s cgroup on: the root of its cgroup namespace`,
+    },
+  );
+  // The mode of access times is one field, which is cleared as a whole.
+  const clear = (ALL & ~set) | MOUNT_ATTR__ATIME;
+  lane.mount_setattr(
+    { dir: copy, path: '', flags: AT_EMPTY_PATH, set, clear, propagation: MS_PRIVATE, userns: 'none' },
+    'as a new mount would be: what the host’s has besides, and whose mount events it gets, is forgotten',
+  );
+  return copy;
 }
 
 function newHierarchyMount(
