@@ -37,6 +37,8 @@ std::string show_list(const std::vector<int> &numbers);
 
 int get_int(const Napi::CallbackInfo &info, size_t index);
 uint64_t get_unsigned(const Napi::CallbackInfo &info, size_t index);
+/* What the kernel takes as 32 bits: an owner of 2^32 is no owner, and never becomes 0. CVE-2024-40635 */
+uint32_t get_uint32(const Napi::CallbackInfo &info, size_t index);
 /* Refuses NUL bytes: the kernel would see another string than TypeScript checked. */
 std::string get_string(const Napi::CallbackInfo &info, size_t index);
 /* A name or path as the kernel has it: a string is UTF-8, a Uint8Array is the bytes. Refuses NUL bytes too. */

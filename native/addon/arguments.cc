@@ -14,12 +14,18 @@ static Napi::Error wrong(const Napi::CallbackInfo &info, size_t index, const cha
     return Napi::TypeError::New(info.Env(), "argument " + std::to_string(index + 1) + " must be " + expected);
 }
 
-static double get_whole(const Napi::CallbackInfo &info, size_t index, double min, double max, const char *expected)
+/* A number that is not in the range, or none at all, never becomes one that is: as int, NaN is 0 and 2^32 + 1 is 1. */
+static double whole(const Napi::CallbackInfo &info, size_t index, Napi::Value given, double min, double max,
+                    const char *expected)
 {
-    if (!info[index].IsNumber()) throw wrong(info, index, expected);
-    double value = info[index].As<Napi::Number>().DoubleValue();
+    double value = given.IsNumber() ? given.As<Napi::Number>().DoubleValue() : NAN;
     if (!(value >= min && value <= max) || value != std::floor(value)) throw wrong(info, index, expected);
     return value;
+}
+
+static double get_whole(const Napi::CallbackInfo &info, size_t index, double min, double max, const char *expected)
+{
+    return whole(info, index, info[index], min, max, expected);
 }
 
 int get_int(const Napi::CallbackInfo &info, size_t index)
@@ -31,6 +37,11 @@ uint64_t get_unsigned(const Napi::CallbackInfo &info, size_t index)
 {
     constexpr double max_safe = 9007199254740991.0; /* Number.MAX_SAFE_INTEGER */
     return static_cast<uint64_t>(get_whole(info, index, 0, max_safe, "an unsigned integer"));
+}
+
+uint32_t get_uint32(const Napi::CallbackInfo &info, size_t index)
+{
+    return static_cast<uint32_t>(get_whole(info, index, 0, UINT32_MAX, "an unsigned 32 bit integer"));
 }
 
 static std::string checked_string(const Napi::CallbackInfo &info, size_t index, Napi::Value value)
@@ -71,9 +82,7 @@ std::vector<int> get_fds(const Napi::CallbackInfo &info, size_t index)
     if (!info[index].IsArray()) throw wrong(info, index, "an array of descriptors");
     Napi::Array array = info[index].As<Napi::Array>();
     for (uint32_t i = 0; i < array.Length(); i++) {
-        Napi::Value value = array.Get(i);
-        if (!value.IsNumber()) throw wrong(info, index, "an array of descriptors");
-        fds.push_back(value.As<Napi::Number>().Int32Value());
+        fds.push_back(static_cast<int>(whole(info, index, array.Get(i), INT_MIN, INT_MAX, "an array of descriptors")));
     }
     return fds;
 }

@@ -22,9 +22,13 @@
 
 namespace tare {
 
+/* A file system may hold seconds in 64 bits (tmpfs, btrfs), and anybody may set them: what is too far away is as far as it can be. */
 static Napi::Value nanoseconds(Napi::Env env, const struct statx_timestamp &time)
 {
-    return Napi::BigInt::New(env, static_cast<int64_t>(time.tv_sec) * 1000000000 + time.tv_nsec);
+    int64_t value;
+    if (__builtin_mul_overflow(time.tv_sec, 1000000000LL, &value) || __builtin_add_overflow(value, time.tv_nsec, &value))
+        value = time.tv_sec < 0 ? INT64_MIN : INT64_MAX;
+    return Napi::BigInt::New(env, value);
 }
 
 static Napi::Value device_number(Napi::Env env, uint32_t major_number, uint32_t minor_number)
@@ -64,8 +68,8 @@ static Napi::Value fchown_at(const Napi::CallbackInfo &info)
 {
     int dirfd = get_int(info, 0);
     std::string name = get_name(info, 1);
-    uid_t uid = static_cast<uid_t>(get_unsigned(info, 2));
-    gid_t gid = static_cast<gid_t>(get_unsigned(info, 3));
+    uid_t uid = get_uint32(info, 2);
+    gid_t gid = get_uint32(info, 3);
     int flags = get_int(info, 4);
     if (fchownat(dirfd, name.c_str(), uid, gid, flags) < 0)
         throw failure(info.Env(), "fchownat", errno,
@@ -95,7 +99,7 @@ static Napi::Value fchmod_at(const Napi::CallbackInfo &info)
 {
     int dirfd = get_int(info, 0);
     std::string name = get_name(info, 1);
-    mode_t mode = static_cast<mode_t>(get_unsigned(info, 2));
+    mode_t mode = get_uint32(info, 2);
     int flags = get_int(info, 3);
     long result = syscall(SYS_fchmodat2, dirfd, name.c_str(), mode, flags);
     if (result < 0 && errno == ENOSYS) result = chmod_pinned(dirfd, name.c_str(), mode, flags);

@@ -28,7 +28,7 @@ static Napi::Value open_file(const Napi::CallbackInfo &info)
 {
     std::string path = get_string(info, 0);
     int flags = get_int(info, 1) | O_CLOEXEC;
-    unsigned mode = info[2].IsUndefined() ? 0 : static_cast<unsigned>(get_unsigned(info, 2));
+    unsigned mode = info[2].IsUndefined() ? 0 : get_uint32(info, 2);
     int fd = open(path.c_str(), flags, mode);
     if (fd < 0)
         throw failure(info.Env(), "open", errno,

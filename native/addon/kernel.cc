@@ -27,7 +27,7 @@ static Napi::Value has_syscall(const Napi::CallbackInfo &info)
 
 static Napi::Value seccomp_action_available(const Napi::CallbackInfo &info)
 {
-    uint32_t action = static_cast<uint32_t>(get_unsigned(info, 0));
+    uint32_t action = get_uint32(info, 0);
     if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0) return Napi::Boolean::New(info.Env(), true);
     /* EOPNOTSUPP: the kernel does not know the action. EINVAL, ENOSYS: it does not know the question (before 4.14). */
     if (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS) return Napi::Boolean::New(info.Env(), false);

@@ -3,7 +3,8 @@
 ADDON_PARTS := arguments errors files tree attributes content zstd sockets spawn processes kernel namespaces netlink watch module
 ADDON_LIBS := -l:libzstd.a -Wl,--exclude-libs,libzstd.a
 ADDON_OBJECTS := $(ADDON_PARTS:%=$(OUT)/addon/%.o)
-ADDON_CXXFLAGS := -std=c++17 -O2 -fPIC -fvisibility=hidden $(WARN) -DNAPI_VERSION=9 -DNAPI_CPP_EXCEPTIONS \
+# Of a worker that ends while a step of its own is under way nobody hears an error any more, and the process goes on: the last macro.
+ADDON_CXXFLAGS := -std=c++17 -O2 -fPIC -fvisibility=hidden $(WARN) -DNAPI_VERSION=9 -DNAPI_CPP_EXCEPTIONS -DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS \
 	-isystem $(ROOT)/node_modules/node-addon-api -isystem $(ROOT)/node_modules/node-api-headers/include
 
 $(OUT)/tare.node: $(ADDON_OBJECTS)

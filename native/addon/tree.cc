@@ -22,7 +22,7 @@ static Napi::Value mkdir_at(const Napi::CallbackInfo &info)
 {
     int dirfd = get_int(info, 0);
     std::string name = get_name(info, 1);
-    mode_t mode = static_cast<mode_t>(get_unsigned(info, 2));
+    mode_t mode = get_uint32(info, 2);
     if (mkdirat(dirfd, name.c_str(), mode) < 0)
         throw failure(info.Env(), "mkdirat", errno, {show_fd(dirfd), show_string(name), show_octal(mode)});
     return info.Env().Undefined();
@@ -56,9 +56,9 @@ static Napi::Value mknod_at(const Napi::CallbackInfo &info)
 {
     int dirfd = get_int(info, 0);
     std::string name = get_name(info, 1);
-    mode_t mode = static_cast<mode_t>(get_unsigned(info, 2));
-    unsigned major_number = static_cast<unsigned>(get_unsigned(info, 3));
-    unsigned minor_number = static_cast<unsigned>(get_unsigned(info, 4));
+    mode_t mode = get_uint32(info, 2);
+    unsigned major_number = get_uint32(info, 3);
+    unsigned minor_number = get_uint32(info, 4);
     if (mknodat(dirfd, name.c_str(), mode, makedev(major_number, minor_number)) < 0)
         throw failure(info.Env(), "mknodat", errno,
                       {show_fd(dirfd), show_string(name), show_octal(mode),
@@ -83,7 +83,7 @@ static Napi::Value rename_at2(const Napi::CallbackInfo &info)
     std::string old_name = get_name(info, 1);
     int new_dirfd = get_int(info, 2);
     std::string new_name = get_name(info, 3);
-    unsigned flags = static_cast<unsigned>(get_unsigned(info, 4));
+    unsigned flags = get_uint32(info, 4);
     if (renameat2(old_dirfd, old_name.c_str(), new_dirfd, new_name.c_str(), flags) < 0)
         throw failure(info.Env(), "renameat2", errno,
                       {show_fd(old_dirfd), show_string(old_name), show_fd(new_dirfd), show_string(new_name),

@@ -9,7 +9,10 @@ import { packageRoot } from '../../runtime/kernel/places.js';
 
 const addon = join(packageRoot(), 'dist/native/asan/tare.node');
 
-it('the addon touches no memory that is not its own', async (ctx) => {
+it.for([
+  ['as it should be, and wrongly', 'exercise-addon.cjs'],
+  ['with anything', 'fuzz-addon.cjs'],
+])('the addon touches no memory that is not its own when it is called %s', async ([, script], ctx) => {
   if (!existsSync(addon)) ctx.skip(`${addon} has not been built: make -C native asan`);
   const libraries = ['libasan.so', 'libubsan.so', 'libstdc++.so.6'].map((name) =>
     execFileSync('g++', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim(),
@@ -17,7 +20,7 @@ it('the addon touches no memory that is not its own', async (ctx) => {
   if (!libraries.every((path) => existsSync(path))) ctx.skip('g++ has no libasan here');
   const { stdout, stderr } = await promisify(execFile)(
     process.execPath,
-    ['--expose-gc', fileURLToPath(new URL('exercise-addon.cjs', import.meta.url))],
+    ['--expose-gc', fileURLToPath(new URL(script as string, import.meta.url))],
     {
       env: {
         ...process.env,
