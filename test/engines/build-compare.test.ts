@@ -214,7 +214,7 @@ COPY --chown=11:12 d /o1
 COPY --chown=13 f g /o2/
 COPY --chown=14:15 f /o3/new/folder/
 COPY --chmod=640 p /m1
-COPY --chmod=751 q /m2
+COPY --chmod=755 q /m2
 `,
     },
   ],

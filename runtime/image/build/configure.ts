@@ -2,6 +2,7 @@
  * The instructions that change no file: what they do to the image's config, and the line of its history. Each gives a new state; the one before
  * stays as it was. https://docs.docker.com/reference/dockerfile/, config.md of the image specification
  */
+import { isIP } from 'node:net';
 import { posix } from 'node:path';
 import type { ExecutionConfig, Healthcheck } from '../../oci/image/index.js';
 import { expandWord, expandWords } from './parse/expand.js';
@@ -170,16 +171,31 @@ function said(command: Command, config: ExecutionConfig): string {
   return JSON.stringify(commandArgs(command, config));
 }
 
-/** `80`, `80/udp`, `8000-8010/tcp`. */
-function exposed(word: Word, state: StageState, { source, escapeSign }: Circumstances): string[] {
+/** `80`, `80/udp`, `8000-8010/tcp`; an address or a port of the host before it, which an image cannot say, is passed over. */
+function exposed(word: Word, state: StageState, { source, escapeSign, onWarning }: Circumstances): string[] {
   return expandWords(source, word, variables(state), { escape: escapeSign }).flatMap((text) => {
-    const match = /^(\d{1,5})(?:-(\d{1,5}))?(?:\/(tcp|udp|sctp))?$/i.exec(text);
+    const parts = text.split(':');
+    const match = /^(\d{1,5})(?:-(\d{1,5}))?(?:\/(tcp|udp|sctp))?$/i.exec(parts.at(-1) ?? '');
     const [first, last] = [Number(match?.[1]), Number(match?.[2] ?? match?.[1])];
-    if (!match || first < 1 || last > 65_535 || last < first)
+    if (!match || first < 1 || last > 65_535 || last < first || !isPublished(parts.slice(0, -1)))
       throw source.error(word.at, `${JSON.stringify(text)} is no port: it is written as 80, 80/udp or 8000-8010/tcp`);
+    if (parts.length > 1)
+      onWarning(
+        `${source.place(word.at)}: EXPOSE ${text} names the container's port alone: the host's is for run --publish`,
+      );
     const protocol = (match[3] ?? 'tcp').toLowerCase();
     return Array.from({ length: last - first + 1 }, (_, i) => `${first + i}/${protocol}`);
   });
+}
+
+/** What `--publish` may have before the port of the container: `80`, `127.0.0.1:80`, `[::1]:80`, `::1:`. */
+function isPublished(parts: readonly string[]): boolean {
+  const port = parts.at(-1) ?? '';
+  const address = parts
+    .slice(0, -1)
+    .join(':')
+    .replace(/^\[(.*)\]$/, '$1');
+  return /^(?:\d{1,5}(?:-\d{1,5})?)?$/.test(port) && (address === '' || isIP(address) !== 0);
 }
 
 function healthcheck(instruction: HealthcheckInstruction, config: ExecutionConfig): Healthcheck {

@@ -215,23 +215,32 @@ async function withTree<T>(
 }
 
 function selectAll(options: CopyStepOptions, { sources }: Said, tree: SourceTree): Selected[] {
-  return sources.flatMap((source) =>
-    source.kind === 'path' ? selectOne(options, tree, source.path, source.word) : [],
-  );
+  return sources.flatMap((source) => {
+    if (source.kind !== 'path') return [];
+    const found = selectOne(options, tree, source.path, source.word);
+    if (found.length === 0) warnOfNothing(options, tree, source.path, source.word);
+    return found;
+  });
 }
 
-/** A pattern beside other sources may match nothing: `COPY package.json lock*.json ./`. */
-function selectOne(
-  { circumstances, instruction }: CopyStepOptions,
-  tree: SourceTree,
-  path: string,
-  word: Word,
-): Selected[] {
+/** A pattern may match nothing: `COPY package.json lock*.json ./`. */
+function selectOne({ circumstances }: CopyStepOptions, tree: SourceTree, path: string, word: Word): Selected[] {
   return placed(circumstances, word, () => {
     const found = select(tree, path);
-    if (found.length > 0 || (instruction.sources.length > 1 && isPattern(path))) return found;
+    if (found.length > 0 || isPattern(path)) return found;
     throw new TareError('not-found', `${JSON.stringify(path)} cannot be copied: ${whyNothing(tree, path)}`);
   });
+}
+
+/** Alone it may well be a mistake; beside others it is how one asks for what need not be there. */
+function warnOfNothing(
+  { circumstances: { source, onWarning }, instruction }: CopyStepOptions,
+  tree: SourceTree,
+  path: string,
+  { at }: Word,
+): void {
+  if (instruction.sources.length > 1) return;
+  onWarning(`${source.place(at)}: nothing in ${tree.name} matches ${JSON.stringify(path)}, so nothing is copied`);
 }
 
 /** Adds the place to what is thrown. A malformed pattern is a RangeError. */

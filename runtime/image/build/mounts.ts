@@ -75,7 +75,7 @@ export async function prepareMounts(
     const made = new Map<RunMount, Mount>();
     const env: string[] = [];
     // In the order of their ids: two RUNs with the same two never wait for each other.
-    for (const mount of mounts.filter(({ type }) => type === 'cache').sort(byId)) {
+    for (const mount of mounts.filter(({ type }) => type === 'cache').sort(byId(where))) {
       const cache = await openCache(mount, where);
       caches.push(cache);
       made.set(mount, bind(cache.path, targetOf(mount, where), mount.readOnly));
@@ -92,8 +92,16 @@ export async function prepareMounts(
   }
 }
 
-function byId(a: RunMount, b: RunMount): number {
-  return (a.id ?? a.target ?? '') < (b.id ?? b.target ?? '') ? -1 : 1;
+function byId(where: MountCircumstances): (a: RunMount, b: RunMount) => number {
+  return (a, b) => (cacheId(a, where) < cacheId(b, where) ? -1 : 1);
+}
+
+/** What begins otherwise (with an owner, a mode, or files of a stage) is another folder, whatever it is called. */
+function cacheId(mount: RunMount, where: MountCircumstances): string {
+  const { from, source, uid, gid, mode } = mount;
+  const id = mount.id ?? targetOf(mount, where);
+  const begin = { from, source, uid, gid, mode };
+  return Object.values(begin).every((value) => value === undefined) ? id : JSON.stringify({ id, ...begin });
 }
 
 function targetOf({ target = '' }: RunMount, { cwd }: MountCircumstances): string {
@@ -106,7 +114,7 @@ async function openCache(mount: RunMount, where: MountCircumstances): Promise<Ca
     await (await where.sourceOf(from)).copy(mount.source ?? '/', path);
   };
   return openCacheFolder(where.root, {
-    id: mount.id ?? targetOf(mount, where),
+    id: cacheId(mount, where),
     sharing,
     ...(mode !== undefined && { mode }),
     ...(uid !== undefined && { uid }),

@@ -142,9 +142,14 @@ function mountPoints(network: Network): string[] {
 
 function proxies({ given }: RunStepOptions): [string, string][] {
   return PROXIES.flatMap((name) => {
-    const value = given.get(name);
+    // By one of the two ways in which programs look for it.
+    const value = given.get(name) ?? given.get(otherCase(name));
     return value === undefined ? [] : [[name, value] as [string, string]];
   });
+}
+
+function otherCase(name: string): string {
+  return name === name.toUpperCase() ? name.toLowerCase() : name.toUpperCase();
 }
 
 /** A here-document that names its interpreter is a file. */

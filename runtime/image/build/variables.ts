@@ -31,8 +31,9 @@ export function globalArgs({ source, globalArgs, directives }: Dockerfile, given
   const values = new Map([...platforms]);
   for (const { args } of globalArgs) {
     for (const { name, value } of args) {
-      const own = value && expandWord(source, value, values, { escape: directives.escape });
-      const chosen = given.get(name.text) ?? own ?? platforms.get(name.text);
+      // What is given goes before a default, which may be one that cannot be expanded: ${X:?must be given}.
+      const own = () => value && expandWord(source, value, values, { escape: directives.escape });
+      const chosen = given.get(name.text) ?? own() ?? platforms.get(name.text);
       if (chosen !== undefined) values.set(name.text, chosen);
     }
   }

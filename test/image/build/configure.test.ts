@@ -39,6 +39,10 @@ describe('an instruction', () => {
       'EXPOSE 80 53/udp 8000-8002',
       { ExposedPorts: { '80/tcp': {}, '53/udp': {}, '8000/tcp': {}, '8001/tcp': {}, '8002/tcp': {} } },
     ],
+    [
+      'EXPOSE 127.0.0.1:80:81 [::1]::82/udp 1-2:83-84',
+      { ExposedPorts: { '81/tcp': {}, '82/udp': {}, '83/tcp': {}, '84/tcp': {} } },
+    ],
     ['VOLUME ["/data"]\nVOLUME /a /b', { Volumes: { '/data': {}, '/a': {}, '/b': {} } }],
     ['WORKDIR /a\nWORKDIR b\nWORKDIR ../c', { WorkingDir: '/a/c' }],
     ['USER nobody:nogroup', { User: 'nobody:nogroup' }],
@@ -73,14 +77,26 @@ describe('an instruction', () => {
     expect(configured(`ARG G=global\nFROM scratch\n${text}`, args as Record<string, string>).config.Env).toEqual(env);
   });
 
+  it('a default before FROM is not looked at where a value is given', () => {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what is expanded
+    const text = 'ARG A=${A:?missing}\nFROM scratch\nARG A\nENV B=$A';
+    expect(configured(text, { A: '1' }).config.Env).toEqual(['B=1']);
+    expect(() => configured(text)).toThrow('Dockerfile:1:7: A: missing');
+  });
+
   it('warns of variables that are not set, and of arguments that nobody asks for', () => {
     const { warnings, unused } = configured('FROM scratch\nENV B=$NOBODY', { A: '1', HTTP_PROXY: 'x' });
     expect(warnings).toEqual(['Dockerfile:2:7: the variable NOBODY is used, and not set']);
+    expect(configured('FROM scratch\nEXPOSE 80:81').warnings).toEqual([
+      "Dockerfile:2:8: EXPOSE 80:81 names the container's port alone: the host's is for run --publish",
+    ]);
     expect(unused).toEqual(['A']);
   });
 
   it.each([
     ['EXPOSE 0', 'Dockerfile:2:8: "0" is no port'],
+    ['EXPOSE localhost:80:80', 'Dockerfile:2:8: "localhost:80:80" is no port'],
+    ['EXPOSE a:80', 'Dockerfile:2:8: "a:80" is no port'],
     ['EXPOSE 80/ip', 'Dockerfile:2:8: "80/ip" is no port'],
     ['USER $NOBODY', 'Dockerfile:2:6: USER needs a user'],
     ['STOPSIGNAL nine', 'Dockerfile:2:12: "nine" is no signal'],

@@ -138,6 +138,13 @@ describe('where things go', () => {
       ['n/', 'n/link -> x', 'n/sub/', 'n/sub/y: 4', 'n/x: 3', 't: old'],
     ],
     ['by a pattern', ['[ab]'], '/n/', [], ['n/', 'n/a: 1', 'n/b: 2']],
+    [
+      'what is in folders',
+      ['dir/sub', 'dir'],
+      '/n',
+      [],
+      ['n/', 'n/link -> x', 'n/sub/', 'n/sub/y: 4', 'n/x: 3', 'n/y: 4'],
+    ],
   ])('%s', async (_name, sources, destination, image, expected) => {
     await withPlace(async ({ from, root, copy }) => {
       make(from, ...CONTEXT);
@@ -258,6 +265,25 @@ describe('what comes along', () => {
       await copy(['d'], '/n', { mode: parseMode('u=rwX,go=') });
       expect([lstatSync(join(root, 'n/x')).mode & 0o7777, lstatSync(join(root, 'n/e')).mode & 0o7777]).toEqual([
         0o600, 0o700,
+      ]);
+      await copy(['d/x'], '/new/folder/x', { mode: parseMode('2751') });
+      await copy(['d/x'], '/other/x', { mode: parseMode('u=rwX,go=') });
+      const modes = ['new', 'new/folder', 'new/folder/x', 'other'].map(
+        (name) => lstatSync(join(root, name)).mode & 0o7777,
+      );
+      expect(modes).toEqual([0o2751, 0o2751, 0o2751, 0o755]);
+    });
+  });
+
+  it('the time of a folder, for the one that its files go to', async () => {
+    await withPlace(async ({ from, root, copy }) => {
+      make(from, 'd/e/x: 1', 'f: 2');
+      make(root, 'there/x: 1');
+      for (const [at, name] of ['d/e', 'd', 'f'].entries()) lutimesSync(join(from, name), 1000 + at, 1000 + at);
+      await copy(['d'], '/new/n');
+      await copy(['d/e'], '/there');
+      expect(['new/n', 'new/n/e', 'there'].map((name) => lstatSync(join(root, name)).mtimeMs)).toEqual([
+        1_001_000, 1_000_000, 1_000_000,
       ]);
     });
   });

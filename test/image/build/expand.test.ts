@@ -110,6 +110,10 @@ describe('one word', () => {
     ['${PATHS/b/x', undefined],
     ['${KOREAN#?}', '국어'],
     ['${XXX//a/b}', ''],
+    ['${PATHS/.*/\\/}', '/a/b/c\\/'],
+    ['${PATHS/$NULL/x}', 'x/a/b/c.tar.gz'],
+    ['${SPACES//$NULL/-}', '- -x- - -y- -'],
+    ['${SPACES//*/-}', '-'],
   ])('%s', (text, expected) => {
     expect(expand(text)).toBe(expected);
   });

@@ -186,6 +186,7 @@ describe('here-documents', () => {
       ['RUN cat <<A >x && cat <<B', 'a', 'A', 'b', 'B'],
       [run(shell('cat <<A >x && cat <<B\na\nA\nb\nB'))],
     ],
+    ['are read by a command behind them', ['RUN <<A sh > /x', 'a', 'A'], [run(shell('<<A sh > /x\na\nA'))]],
     ['have descriptors', ['RUN cat 3<<A', 'a', 'A'], [run(shell('cat 3<<A\na\nA'))]],
     ['are none in quotes', ['RUN echo "<<A"'], [run(shell('echo "<<A"'))]],
     ['are none when they are strings', ['RUN cat <<<a'], [run(shell('cat <<<a'))]],

@@ -57,6 +57,16 @@ RUN echo "$ONE $TWO [$NONE] $(pwd) $(id -u):$(id -g) $(id -G) $HOME"
     expect(output).toBe('x x2 [] /deep/er 1000:1000 1000 2000 /home/user\n');
   });
 
+  it('has a proxy by both of its names, whichever was given', async () => {
+    const { output } = await builder.build('FROM busybox\nRUN echo "$HTTP_PROXY $http_proxy $no_proxy"\n', {
+      args: new Map([
+        ['http_proxy', 'http://one'],
+        ['NO_PROXY', 'here'],
+      ]),
+    });
+    expect(output).toBe('http://one http://one here\n');
+  });
+
   it('takes here-documents: for the shell, as a file of it, and with an interpreter', async () => {
     const { output } = await builder.build(
       'FROM busybox\nRUN <<EOF\nset -e\necho one\nEOF\nRUN cat <<A\ntwo\nA\nRUN <<EOF\n#!/bin/cat\nthree\nEOF\n',

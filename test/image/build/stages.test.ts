@@ -100,6 +100,25 @@ RUN --mount=target=/one,source=src/input cat /one
     expect(image.manifest.layers).toHaveLength(1);
   });
 
+  it('mounts: a cache that is to begin otherwise is another', async () => {
+    const { output } = await builder.build(`FROM busybox
+RUN --mount=type=cache,target=/begun touch /begun/x && stat -c '%u:%g %a' /begun
+RUN --mount=type=cache,target=/begun,uid=5,gid=6,mode=0711 stat -c '%u:%g %a' /begun && ls /begun
+RUN --mount=type=cache,target=/begun ls /begun
+`);
+    expect(output).toBe('0:0 755\n5:6 711\nx\n');
+  });
+
+  it('a pattern that finds nothing copies nothing, and is told', async () => {
+    builder.write({ 'some.txt': '' });
+    const { output, events } = await builder.build(
+      'FROM busybox\nCOPY none* /none/\nCOPY none* some* /some/\nRUN ls -d /none /some /some/* 2>/dev/null || true\n',
+    );
+    expect(output).toBe('/some\n/some/some.txt\n');
+    const warnings = events.flatMap((event) => (event.kind === 'warning' ? event.text : []));
+    expect(warnings).toEqual(['Dockerfile:2:6: nothing in the build context matches "none*", so nothing is copied']);
+  });
+
   it('mounts: a secret is in no layer, no history and no key', async () => {
     process.env.TARE_TEST_SECRET = 'hunter2';
     const text = `FROM busybox

@@ -59,7 +59,7 @@ export async function copyInto(
   destination: string,
   options: CopyOptions = {},
 ): Promise<void> {
-  const copy = new Copy(root, destination, options, items.length > 1);
+  const copy = new Copy(root, destination, options, areSeveral(items));
   try {
     for (const item of items) await copy.add(item);
   } catch (error) {
@@ -162,6 +162,8 @@ class Copy {
           levels.push({ fd: made.fd, path: join(top().path, event.name), close: () => made.close() });
         }
       }
+      // The folder that the files went to is as old as the one that they come from, so that the layer is the same on any day.
+      setTime(target.fd, statusOf(from.fd).mtimeNs);
     } finally {
       for (const level of levels) level.close();
     }
@@ -181,29 +183,32 @@ class Copy {
 
   /** The folder that a file goes to, and its name there. */
   #targetOf(written: string, selected?: Selected): TargetFolder & { readonly name: string } {
-    const owner = this.#options.owner ?? ROOT;
     if (selected && this.#options.parents) {
       const parts = selected.kept.split('/');
       return { ...this.#makeParents(parts.slice(0, -1), selected), name: parts.at(-1) ?? '' };
     }
-    if (this.#isFolder)
-      return { ...makeFolders(this.#root, this.#destination, owner), name: written.split('/').at(-1) ?? '' };
+    if (this.#isFolder) return { ...this.#made(this.#destination), name: written.split('/').at(-1) ?? '' };
     // A link to a file stays, and the file it leads to is replaced.
     const path = lookUp(this.#root, this.#destination)?.path ?? this.#destination;
     const parts = path.split('/').filter((part) => part !== '');
     const name = parts.pop();
     if (name === undefined) throw new TareError('internal', 'a file cannot be copied to a place without a name');
-    return { ...makeFolders(this.#root, parts.join('/'), owner), name: bytesOf(name) };
+    return { ...this.#made(parts.join('/')), name: bytesOf(name) };
+  }
+
+  /** What is missing of it has the owner of `--chown`, and the mode of an octal `--chmod`. */
+  #made(path: string): TargetFolder {
+    return makeFolders(this.#root, path, this.#options.owner ?? ROOT, this.#options.mode?.exact);
   }
 
   #folderFor(selected: Selected): TargetFolder {
     if (this.#options.parents) return this.#makeParents(selected.kept === '' ? [] : selected.kept.split('/'), selected);
-    return makeFolders(this.#root, this.#destination, this.#options.owner ?? ROOT);
+    return this.#made(this.#destination);
   }
 
   /** Folders as the source has them, below the destination. */
   #makeParents(parts: readonly string[], { tree, written, kept }: Selected): TargetFolder {
-    let target = makeFolders(this.#root, this.#destination, this.#options.owner ?? ROOT);
+    let target = this.#made(this.#destination);
     const before = written.slice(0, written.length - kept.length);
     for (const [index, name] of parts.entries()) {
       using outer = target;
@@ -252,6 +257,12 @@ class Copy {
     this.#count += 1;
     if (this.#count % 128 === 0) await breathe();
   }
+}
+
+/** Folders give their content to the same place; files would be written one over the other. */
+function areSeveral(items: readonly CopyItem[]): boolean {
+  const isFolder = (item: CopyItem) => item.kind === 'selected' && isDirectory(item.selected.status);
+  return items.length > 1 && !items.every(isFolder);
 }
 
 interface Level {

@@ -2,13 +2,17 @@
 import { TareError } from '../../../kernel/error.js';
 
 /** The lower twelve bits, from those that were. */
-export type ModeChange = (mode: number, isFolder: boolean) => number;
+export interface ModeChange {
+  (mode: number, isFolder: boolean): number;
+  /** Where it is the same whatever the mode was. */
+  readonly exact?: number;
+}
 
 /** @throws TareError `config` */
 export function parseMode(text: string): ModeChange {
   if (/^[0-7]{1,5}$/.test(text)) {
     const mode = Number.parseInt(text, 8);
-    if (mode <= 0o7777) return () => mode;
+    if (mode <= 0o7777) return Object.assign(() => mode, { exact: mode });
   }
   const clauses = text.split(',').map(parseClause);
   if (clauses.some((clause) => clause === undefined))

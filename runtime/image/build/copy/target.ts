@@ -21,15 +21,15 @@ export interface TargetFolder extends Disposable {
 
 export const ROOT: Owner = { uid: 0, gid: 0 };
 
-/** The folder, made with all above it where they are missing: mode 0755, and the owner. @throws TareError `config` where something else is */
-export function makeFolders(root: number, path: string, owner: Owner): TargetFolder {
+/** The folder, made with all above it where they are missing: with the mode and the owner. @throws TareError `config` where something else is */
+export function makeFolders(root: number, path: string, owner: Owner, mode = 0o755): TargetFolder {
   const onMissing = (folder: number, name: string) => {
-    native.mkdirat(folder, asName(name), 0o755);
+    native.mkdirat(folder, asName(name), 0o700);
     using made = openName(folder, name);
     // The mask of this process has no say, and the owner is that of the copy.
     if (made && isDirectory(statusOf(made.fd))) {
       native.fchownat(made.fd, '', owner.uid, owner.gid, AT_EMPTY_PATH);
-      native.fchmodat(made.fd, '', 0o755, AT_EMPTY_PATH);
+      native.fchmodat(made.fd, '', mode, AT_EMPTY_PATH);
     }
   };
   using found = resolveIn(root, bytesOf(path), { onMissing });

@@ -27,7 +27,8 @@ export function readHeredocs(rest: Rest, reader: LineReader): Heredoc[] {
 /** Is it `<<NAME` and nothing else? */
 export function parseOpening(word: string, start = 0): Opening | undefined {
   const match = /^\d*<<(-?)\s*([^<]+)$/.exec(word);
-  if (!match) return undefined;
+  // More than a word is a command that reads a here-document: `<<EOF sh > file`.
+  if (!match || shellWords(match[2] ?? '').length !== 1) return undefined;
   const { text, quoted } = unquote(match[2] ?? '');
   return text === undefined || text === ''
     ? undefined

@@ -29,22 +29,24 @@ export function trimSuffix(value: string, pattern: string, longest: boolean, bud
   return end === undefined ? value : reversed.slice(end).reverse().join('');
 }
 
-/** The first match, or all, each as long as it can be; an empty match is none. */
+/** The first match, or all, each as long as it can be. One that is empty counts too, unless it follows another. */
 export function replacePattern(value: string, pattern: string, by: string, all: boolean, budget: MatchBudget): string {
   const chars = [...value];
   const signs = parsePattern(pattern);
-  const replacement = by.replace(/\\([}/])/g, '$1');
   const out: string[] = [];
-  for (let at = 0; at < chars.length; ) {
+  let last = -1;
+  for (let at = 0; at <= chars.length; ) {
     const end = matchFrom(chars, at, signs, true, budget);
-    if (end === undefined || end === at) {
-      out.push(chars[at] as string);
-      at += 1;
+    const isMatch = end !== undefined && (end > at || last !== at);
+    if (isMatch) out.push(by);
+    if (isMatch && !all) return out.concat(chars.slice(end)).join('');
+    if (isMatch && end > at) {
+      at = end;
+      last = end;
       continue;
     }
-    out.push(replacement);
-    at = end;
-    if (!all) return out.concat(chars.slice(at)).join('');
+    if (at < chars.length) out.push(chars[at] as string);
+    at += 1;
   }
   return out.join('');
 }
