@@ -2,7 +2,7 @@
  * Before and after all tests: cgroups that they have made and that hold nobody go. The parents of containers' cgroups stay when the containers
  * go, as users expect; a relative cgroupsPath makes others below our own; and who is killed cleans nothing up. cgroups(7), "Removing cgroups"
  */
-import { existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { type Dirent, existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { cgroupHierarchies } from './world.js';
 
@@ -33,9 +33,19 @@ function parentOf(pid: string): number | undefined {
 
 /** Deepest first: what is within one that has been left was left too. */
 function foldersBelow(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true })
+  return entriesOf(folder)
     .filter((entry) => entry.isDirectory())
     .flatMap(({ name }) => [...foldersBelow(join(folder, name)), join(folder, name)]);
+}
+
+/** None of a folder that another run has just removed. */
+function entriesOf(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 function isLeft(path: string, isDone: (maker: string) => boolean): boolean {
