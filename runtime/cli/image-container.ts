@@ -3,10 +3,12 @@
  * it in common. An image that is not there is pulled, unless that is not wanted.
  */
 import type { CreateOptions } from '../container/index.js';
+import { familiarName } from '../image/reference.js';
 import type { OnProgress } from '../image/types.js';
 import { TareError } from '../kernel/error.js';
 import type { Bundle, IdMapping } from '../oci/index.js';
 import { bundleOf, type ContainerOptions, settingsOf } from './container-options.js';
+import { say } from './report-error.js';
 
 /** What is to be made, and what is held open until then. */
 export interface Described extends Disposable {
@@ -83,6 +85,8 @@ async function ofImage(
       ...(platform !== undefined && { platform: parsePlatform(platform) }),
       lease: held,
       onProgress,
+      onOwn: (own) =>
+        say('tare', `${name} is not here: this is ${familiarName(own)} (--pull always asks the registry)`),
     });
     const made = await imageContainer(store, image, {
       id,

@@ -21,7 +21,12 @@ export function reportError(program: string, error: unknown): number {
 
 /** Prints a sentence that does not end the command. */
 export function warn(program: string, text: string): void {
-  printNow(2, `${program}: warning: ${printable(text)}\n`);
+  say(program, `warning: ${text}`);
+}
+
+/** Prints what is good to know. */
+export function say(program: string, text: string): void {
+  printNow(2, `${program}: ${printable(text)}\n`);
 }
 
 function sentence(error: unknown): string {

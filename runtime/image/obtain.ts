@@ -18,18 +18,30 @@ export interface ObtainOptions extends Omit<PullOptions, 'lease'> {
   readonly pull?: PullWay;
   /** Here is only what has all its layers as they are sent. A container can do with unpacked ones. */
   readonly isWhole?: boolean;
+  /**
+   * A bare name (`busybox`) that is not here may stand for `localhost/busybox`, where that is: the images that were made without a registry. Told
+   * of that image. Without it, a name of Docker Hub's is nothing else.
+   */
+  readonly onOwn?: (own: Reference) => void;
   readonly lease: Lease;
 }
 
 /** @param name a name or an id @throws TareError `not-found`, `usage`, and what the registry says: see `pull` */
 export async function obtainImage(store: ImageStore, name: string, options: ObtainOptions): Promise<Image> {
-  const { pull: way = 'missing', isWhole, ...pulling } = options;
+  const { pull: way = 'missing', isWhole: _isWhole, onOwn: _onOwn, ...pulling } = options;
   let notHere: TareError | undefined;
   if (way !== 'always')
     try {
       return kept(store, loadImage(store, name, options.platform), name, options);
     } catch (error) {
-      if (way === 'never' || !(error instanceof TareError) || error.code !== 'not-found') throw error;
+      if (!(error instanceof TareError) || error.code !== 'not-found') throw error;
+      const own = options.onOwn && ownImage(store, name);
+      if (own) {
+        const image = kept(store, loadImage(store, own, options.platform), name, options);
+        options.onOwn?.(own);
+        return image;
+      }
+      if (way === 'never') throw error;
       notHere = error;
     }
   const reference = parseReference(name);
@@ -42,6 +54,14 @@ export async function obtainImage(store: ImageStore, name: string, options: Obta
     throw await explainPull(store, reference, error, notHere);
   }
   return kept(store, loadImage(store, reference, options.platform), name, options);
+}
+
+/** That of a bare name: one that says neither a registry nor a user of one, and that stands for nothing here. Podman resolves short names in this way too. */
+function ownImage({ names }: ImageStore, name: string): Reference | undefined {
+  if (name.includes('/')) return undefined;
+  const reference = parseReference(name);
+  const own = { ...reference, registry: 'localhost', repository: name.replace(/[:@].*$/, '') };
+  return !names.get(reference) && names.get(own) ? own : undefined;
 }
 
 /** From here on until it is unpacked nobody takes it away. */

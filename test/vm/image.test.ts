@@ -96,7 +96,11 @@ describe('keys', () => {
       mkdirSync(join(root, path, '..'), { recursive: true });
       writeFileSync(join(root, path), text);
     };
-    put('package.json', '{"dependencies": {"commander": "1", "express": "1"}}');
+    put('package.json', '{"dependencies": {"better-sqlite3": "1", "commander": "1", "express": "1"}}');
+    const database = 'node_modules/better-sqlite3';
+    const unread = ['deps/sqlite3.tar.gz', 'src/database.cpp', 'build/Makefile', 'build/Release/sqlite3.a'];
+    const read = ['package.json', 'lib/index.js', 'build/Release/better_sqlite3.node'];
+    for (const path of [...unread, 'build/Release/obj/gen/sqlite3.c', ...read]) put(`${database}/${path}`, '{}');
     put('node_modules/commander/package.json', '{"dependencies": {"below": "1"}}');
     put('node_modules/below/index.js', '');
     put('node_modules/express/index.js', '');
@@ -110,6 +114,9 @@ describe('keys', () => {
       'opt/tare/chapters/01/lesson.md',
       'opt/tare/dist/runtime/a.js',
       'opt/tare/node_modules/below/index.js',
+      `opt/tare/${database}/build/Release/better_sqlite3.node`,
+      `opt/tare/${database}/lib/index.js`,
+      `opt/tare/${database}/package.json`,
       'opt/tare/node_modules/commander/package.json',
       'opt/tare/package.json',
     ]);

@@ -25,8 +25,24 @@ export const BOOT_MODULES = [
 /** Dependencies of package.json that only the lab's server needs: they stay out of the machine. */
 export const SERVER_ONLY = ['express', 'markdown-it', 'ws'] as const;
 
-/** Small files of the machine: path to text, mode 0644 unless the path is in EXECUTABLE. */
+/** Small files of the machine: path to text, mode 0644. */
 export const FILES: Readonly<Record<string, string>> = {
+  // Run once by the agent, before the machine is ready. Tare's data lies on an ext4 in RAM: the machine's own root is an overlay, which can
+  // neither lie below another one nor have its owners mapped, and its kernel (6.1) maps those of a tmpfs neither.
+  'etc/tare/boot': [
+    'mkdir -p /var/lib/tare',
+    'modprobe loop',
+    'mount -t tmpfs -o size=192m,mode=700 tmpfs /var/lib/tare',
+    'truncate -s 190M /var/lib/tare/disk',
+    'mkfs.ext4 -q -m 0 -O ^has_journal /var/lib/tare/disk',
+    'device=$(losetup --find --show /var/lib/tare/disk)',
+    '# The loop device alone keeps the file from here on.',
+    'umount --lazy /var/lib/tare',
+    '# Without zeroing the tables of inodes in the background, which would take RAM.',
+    'mount -o noinit_itable "$device" /var/lib/tare',
+    'rmdir /var/lib/tare/lost+found && chmod 700 /var/lib/tare',
+    '',
+  ].join('\n'),
   'etc/hostname': 'lab\n',
   'etc/hosts': '127.0.0.1 localhost\n127.0.1.1 lab\n::1 localhost\n',
   'etc/resolv.conf': '# This machine has no network beyond itself.\n',

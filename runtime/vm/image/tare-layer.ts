@@ -11,7 +11,7 @@ import { FILES, LINKS, SERVER_ONLY } from './contents.js';
 import { run } from './run.js';
 import { artefact, make } from './store.js';
 
-const RECIPE = 3;
+const RECIPE = 4;
 
 export interface LayerFile {
   /** In the machine, without a leading slash. */
@@ -88,8 +88,12 @@ export function checkPrograms(): void {
   for (const name of ['stage', 'agent'] as const) nativeFile(name);
 }
 
+/** What nothing reads when Tare runs. better-sqlite3 comes with SQLite's sources and all that its build made (28 MB): its addon alone is needed. */
 function unwanted(path: string): boolean {
-  return /\/dist\/(web-lab|native\/(asan|fuzz|addon))$|\.(map|tsbuildinfo|d\.ts|md|o)$/.test(path);
+  return (
+    /\/dist\/(web-lab|native\/(asan|fuzz|addon))$|\.(map|tsbuildinfo|d\.[cm]?ts|md|o)$/.test(path) ||
+    /\/better-sqlite3\/(deps|src|build\/(?!Release$|Release\/better_sqlite3\.node$).*)$/.test(path)
+  );
 }
 
 /** Production dependencies and theirs, as npm has laid them out at the top of node_modules. */

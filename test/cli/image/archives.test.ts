@@ -166,12 +166,20 @@ describe('archives on the command line', () => {
     expect(await ok('image', 'bootstrap', 'busybox')).toMatch(/^localhost\/busybox:latest: sha256:/);
     expect(await ok('image', 'bootstrap', 'busybox')).toContain('is there already');
     expect(await ok('run', 'localhost/busybox', 'sh', '-c', 'echo hello; id -un; pwd')).toBe('hello\nroot\n/\n');
+    // A bare name is Docker's, unless only one of our own is here.
+    expect(await world.tare(['run', 'busybox', 'echo', 'hi'])).toEqual({
+      status: 0,
+      stdout: 'hi\n',
+      stderr: 'tare: busybox is not here: this is localhost/busybox:latest (--pull always asks the registry)\n',
+    });
     // This world has no network.
-    const { status, stderr } = await world.tare(['run', 'busybox', 'true']);
-    expect([status, stderr]).toEqual([
-      125,
-      expect.stringContaining('(did you mean "localhost/busybox:latest", which is here?)'),
-    ]);
+    for (const words of [['--pull', 'always', 'busybox'], ['busybox:2'], ['library/busybox']]) {
+      const { status, stderr } = await world.tare(['run', ...words, 'true']);
+      expect([status, stderr]).toEqual([
+        125,
+        expect.stringContaining('(did you mean "localhost/busybox:latest", which is here?)'),
+      ]);
+    }
     expect((await world.tare(['run', 'debian', 'true'])).stderr).toContain(
       '("tare image bootstrap debian" makes localhost/debian from Debian packages)',
     );
