@@ -22,7 +22,7 @@ async function bundle() {
   const { build } = await import('rolldown');
   await build({
     cwd: join(ROOT, 'dist/runtime/cli'),
-    input: { main: './main.js', oci: './oci.js' },
+    input: { main: './main.js', oci: './oci.js', 'layer-thread': '../image/snapshot/layer-thread.js' },
     platform: 'node',
     external: ['commander'],
     plugins: [

@@ -103,13 +103,20 @@ export type OnProgress = (progress: Progress) => void;
 
 export type { OverlayFolders };
 
+export interface UnpackOptions {
+  readonly onProgress?: OnProgress | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called for each layer, and waited for: while an image is pulled, until the layer's blob is in the store. */
+  readonly arrived?: (layer: Descriptor) => Promise<unknown>;
+}
+
 /** Layers that are unpacked, each in a folder of its own, known by their chain id (config.md, "Layer ChainID"). */
 export interface Snapshots {
   /**
    * Unpacks the layers that are not there yet, several at a time, and gives the chain id of the uppermost. Kept by the lease.
    * @throws TareError `protocol` (a hostile or damaged layer), `no-space`: nothing of the layer is left then
    */
-  unpack(image: Image, lease: Lease, options?: { onProgress?: OnProgress; signal?: AbortSignal }): Promise<Digest>;
+  unpack(image: Pick<Image, 'manifest' | 'config'>, lease: Lease, options?: UnpackOptions): Promise<Digest>;
   has(chainId: Digest): boolean;
   /** The folders of the layer and those below it, the uppermost first. @throws TareError `not-found` */
   lower(chainId: Digest): readonly string[];

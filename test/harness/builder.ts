@@ -72,7 +72,7 @@ export async function makeBuilder(): Promise<Builder> {
     file: async (image, path) => {
       using lease = store.lease();
       const snapshots = openSnapshots(store);
-      const chainId = await snapshots.unpack({ ...image, reference: parseReference('built') }, lease);
+      const chainId = await snapshots.unpack(image, lease);
       for (const lower of snapshots.lower(chainId)) {
         try {
           return await readFile(join(lower, path), 'utf8');

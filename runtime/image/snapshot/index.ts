@@ -4,6 +4,7 @@
  * layer.md and config.md ("Layer ChainID") of the image specification, Documentation/filesystems/overlayfs.rst of the kernel
  */
 import { mkdirSync, renameSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { native } from '../../kernel/addon.js';
 import { AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from '../../kernel/constants/open.js';
@@ -12,15 +13,17 @@ import { closeAll, OwnedFd } from '../../kernel/fd.js';
 import { removeTreeAt } from '../../kernel/tree.js';
 import { inFirstUserNamespace } from '../../kernel/user-namespace.js';
 import { type Descriptor, type Digest, shortDigest } from '../../oci/image/index.js';
-import { type AppliedLayer, applyLayer, type OverlayFlavour, settleLayer } from '../layer/index.js';
+import { type OverlayFlavour, settleLayer } from '../layer/index.js';
 import { type ImageStore, storeFailure } from '../store/index.js';
 import { SnapshotFolders } from '../store/snapshot-folders.js';
-import type { Image, Lease, OnProgress, OverlayFolders, Snapshots } from '../types.js';
+import type { Image, Lease, OnProgress, OverlayFolders, Snapshots, UnpackOptions } from '../types.js';
+import { type AppliedBlob, applyBlob } from './apply-blob.js';
 import { chainIdOf } from './chain.js';
 import { copyRoot } from './copy-root.js';
+import { LayerThreads } from './layer-threads.js';
 import { Pending } from './pending.js';
 import { treeUsage } from './tree.js';
-import { type LayerEnd, type LayerTask, layersOf, type Slots, unpackAll, withCompression } from './unpack.js';
+import { type LayerEnd, type LayerTask, layersOf, type Slots, unpackAll } from './unpack.js';
 
 export { chainIdOf, chainIdsOf } from './chain.js';
 
@@ -46,18 +49,17 @@ class StoreSnapshots implements Snapshots {
     this.#unfinished = join(store.root, 'ingest');
   }
 
-  async unpack(
-    image: Image,
-    lease: Lease,
-    { onProgress, signal }: { onProgress?: OnProgress; signal?: AbortSignal } = {},
-  ): Promise<Digest> {
+  async unpack(image: Pick<Image, 'manifest' | 'config'>, lease: Lease, options: UnpackOptions = {}): Promise<Digest> {
     const tasks = layersOf(image);
     const top = tasks.at(-1);
     if (!top) throw new TareError('unsupported', 'the image has no layers: there is nothing to unpack');
     // Leased before it is looked for: what is found stays.
     for (const { chainId } of tasks) lease.addSnapshot(chainId);
-    const read = (task: LayerTask, slots: Slots, ended: AbortSignal) => this.#read(task, slots, ended, onProgress);
-    await unpackAll(tasks, { read }, signal);
+    using threads = new LayerThreads();
+    const apply = (task: LayerTask) => (inThread(task, tasks, options) ? threads.apply.bind(threads) : applyBlob);
+    const read = (task: LayerTask, slots: Slots, signal: AbortSignal) =>
+      this.#read(task, slots, { ...options, signal }, apply(task));
+    await unpackAll(tasks, { read }, options.signal);
     return top.chainId;
   }
 
@@ -115,11 +117,13 @@ class StoreSnapshots implements Snapshots {
   async #read(
     task: LayerTask,
     slots: Slots,
-    signal: AbortSignal,
-    onProgress: OnProgress | undefined,
+    options: Unpacking,
+    apply: typeof applyBlob,
   ): Promise<LayerEnd | undefined> {
     const { descriptor, chainId } = task;
+    const { onProgress, signal } = options;
     const id = shortDigest(descriptor.digest);
+    await options.arrived?.(descriptor);
     const acquired = await Pending.acquire(this.#unfinished, chainId, () => this.has(chainId), {
       signal,
       onWait: () => onProgress?.({ id, action: 'waiting', detail: 'another process unpacks it' }),
@@ -129,7 +133,7 @@ class StoreSnapshots implements Snapshots {
       return undefined;
     }
     try {
-      const applied = await slots.with(() => this.#apply(task, acquired, signal, onProgress));
+      const applied = await slots.with(() => this.#apply(task, acquired, options, apply));
       return {
         finish: () => this.#finish(task, acquired, applied, onProgress),
         [Symbol.dispose]: () => acquired[Symbol.dispose](),
@@ -143,9 +147,9 @@ class StoreSnapshots implements Snapshots {
   async #apply(
     task: LayerTask,
     pending: Pending,
-    signal: AbortSignal,
-    onProgress: OnProgress | undefined,
-  ): Promise<AppliedLayer> {
+    { onProgress, signal }: Unpacking,
+    apply: typeof applyBlob,
+  ): Promise<AppliedBlob> {
     signal.throwIfAborted();
     const { descriptor, diffId } = task;
     if (!diffId.startsWith('sha256:'))
@@ -155,17 +159,9 @@ class StoreSnapshots implements Snapshots {
       );
     native.mkdirat(AT_FDCWD, join(pending.path, 'fs'), 0o755);
     using target = openFolder(join(pending.path, 'fs'));
-    const overlay = flavour();
-    const blob = this.#store.content.stream(descriptor.digest) as AsyncIterable<Uint8Array>;
-    const applied = await withCompression(blob, (source, compression) =>
-      applyLayer(source, compression, target.fd, {
-        overlay,
-        // Nobody makes devices in a user namespace.
-        devices: overlay === 'trusted' ? 'make' : 'skip',
-        signal,
-        onBytes: inSteps(descriptor, onProgress),
-      }),
-    );
+    const path = this.#store.content.path(descriptor.digest);
+    const onBytes = inSteps(descriptor, onProgress);
+    const applied = await apply({ path, target: target.fd, overlay: flavour() }, { signal, onBytes });
     if (applied.diffId !== diffId) {
       throw new TareError(
         'protocol',
@@ -176,15 +172,15 @@ class StoreSnapshots implements Snapshots {
   }
 
   /** The layers below are there by now. */
-  #finish(task: LayerTask, pending: Pending, { unsettled }: AppliedLayer, onProgress: OnProgress | undefined): void {
+  #finish(task: LayerTask, pending: Pending, applied: AppliedBlob, onProgress: OnProgress | undefined): void {
     const id = shortDigest(task.descriptor.digest);
     const lowers: number[] = [];
     try {
       for (const path of task.parent === undefined ? [] : this.lower(task.parent))
         lowers.push(openFolder(path).release());
       using target = openFolder(join(pending.path, 'fs'));
-      settleLayer(unsettled, target.fd, lowers, { overlay: flavour() });
-      this.#publish(pending, task);
+      settleLayer(applied.unsettled, target.fd, lowers, { overlay: flavour() });
+      this.#publish(pending, task, applied.usage);
     } catch (error) {
       throw storeFailure(error, `the layer ${id} cannot be unpacked`);
     } finally {
@@ -193,10 +189,25 @@ class StoreSnapshots implements Snapshots {
     onProgress?.({ id, action: 'done' });
   }
 
-  #publish(pending: Pending, { chainId, diffId, parent }: Pick<LayerTask, 'chainId' | 'diffId' | 'parent'>): void {
-    const size = treeUsage(AT_FDCWD, join(pending.path, 'fs'));
+  #publish(
+    pending: Pending,
+    { chainId, diffId, parent }: Pick<LayerTask, 'chainId' | 'diffId' | 'parent'>,
+    size = treeUsage(AT_FDCWD, join(pending.path, 'fs')),
+  ): void {
     this.#folders.publish(pending.path, { chainId, diffId, size, ...(parent !== undefined && { parent }) });
   }
+}
+
+/** Of one layer: it ends with the others. */
+type Unpacking = UnpackOptions & { readonly signal: AbortSignal };
+
+/** Packed bytes from which a layer is worth a thread: unpacking so many takes several times as long as its start. */
+const LARGE = 8 << 20;
+
+/** Where two can be at work. The main thread has enough to do when it downloads. */
+function inThread({ descriptor }: LayerTask, all: readonly LayerTask[], { arrived }: UnpackOptions): boolean {
+  if (descriptor.size < LARGE || availableParallelism() < 2 || all.length < 2) return false;
+  return arrived !== undefined || all.filter((other) => other.descriptor.size >= LARGE).length > 1;
 }
 
 /** Whose attributes the overlays of this process read: see merged.ts. */

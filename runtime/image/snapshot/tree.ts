@@ -27,6 +27,16 @@ export function entriesOf(fd: number): { readonly name: Buffer; readonly type: n
 
 /** Bytes on disk of what is below the directory and the directory itself; a file of several names counts once. */
 export function treeUsage(dirfd: number, name: Name): number {
+  using top = openDirectory(dirfd, name);
+  return usageOf(top.fd);
+}
+
+/** The same of a directory that is open, by an O_PATH descriptor too. */
+export function treeUsageAt(fd: number): number {
+  return treeUsage(fd, '.');
+}
+
+function usageOf(top: number): number {
   const seen = new Set<string>();
   const measure = (fd: number): number => {
     let bytes = blocksOf(native.fstatat(fd, '', AT_EMPTY_PATH));
@@ -46,8 +56,7 @@ export function treeUsage(dirfd: number, name: Name): number {
     }
     return bytes;
   };
-  using top = openDirectory(dirfd, name);
-  return measure(top.fd);
+  return measure(top);
 }
 
 function isDots(name: Buffer): boolean {

@@ -1,0 +1,43 @@
+/** One layer's blob into its folder, in the thread that calls: what snapshot/index.ts does for a small layer, and layer-thread.ts for a large one. */
+import { createReadStream } from 'node:fs';
+import { type AppliedLayer, applyLayer, type OverlayFlavour } from '../layer/index.js';
+import { treeUsageAt } from './tree.js';
+import { withCompression } from './unpack.js';
+
+/** What is said of a layer to the thread that applies it: nothing but text and numbers. */
+export interface LayerRequest {
+  /** Of the blob. */
+  readonly path: string;
+  /** A descriptor of the folder, empty; it stays the caller's. Threads of a process share their descriptors. */
+  readonly target: number;
+  readonly overlay: OverlayFlavour;
+}
+
+export interface ApplyBlobOptions {
+  readonly signal?: AbortSignal;
+  /** How many bytes of the blob have been read. */
+  readonly onBytes?: (total: number) => void;
+}
+
+export interface AppliedBlob extends AppliedLayer {
+  /** Bytes on disk; undefined where the layers below may still add to them. */
+  readonly usage: number | undefined;
+}
+
+/** Read-ahead, in bytes. */
+const CHUNK = 1 << 20;
+
+/** @throws as `applyLayer` */
+export async function applyBlob(request: LayerRequest, options: ApplyBlobOptions): Promise<AppliedBlob> {
+  const { path, target, overlay } = request;
+  // Nobody makes devices in a user namespace.
+  const devices = overlay === 'trusted' ? 'make' : 'skip';
+  const applied = await withCompression(
+    createReadStream(path, { highWaterMark: CHUNK }) as AsyncIterable<Uint8Array>,
+    (source, compression) => applyLayer(source, compression, target, { ...options, overlay, devices }),
+  );
+  const { folders, links } = applied.unsettled;
+  // The root takes attributes from below and no more; other folders may be moved, and links become files.
+  const isFinal = links.length === 0 && folders.every((folder) => folder === '');
+  return { ...applied, usage: isFinal ? treeUsageAt(target) : undefined };
+}
