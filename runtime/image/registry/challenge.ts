@@ -4,7 +4,7 @@
  * RFC 9110, section 11.6.1; distribution's "Token Authentication Specification"
  */
 import { TareError } from '../../kernel/error.js';
-import { isLoopback } from './endpoint.js';
+import { isLoopback, mayBeThisMachine } from './endpoint.js';
 
 export interface Challenge {
   /** In small letters: `bearer`, `basic`. */
@@ -39,6 +39,9 @@ export function checkedRealm(realm: string | undefined, registry: URL, withSecre
   if (realm === undefined || !URL.canParse(realm)) throw wrong('that is no URL');
   const url = new URL(realm);
   if (url.username !== '' || url.password !== '') throw wrong('it has a password in it');
+  // As a redirect: whoever is elsewhere does not send us to what listens on this machine alone.
+  if (mayBeThisMachine(url.hostname) && !mayBeThisMachine(registry.hostname))
+    throw wrong('that is this machine itself');
   if (url.protocol === 'https:') return url;
   if (url.protocol !== 'http:') throw wrong('only https is asked');
   if (isLoopback(registry.hostname) && isLoopback(url.hostname)) return url;

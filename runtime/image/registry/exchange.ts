@@ -90,12 +90,21 @@ export class Connections implements Disposable {
         if (!socket.connecting) clearTimeout(timer);
         else socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => clearTimeout(timer));
       });
-      request.once('close', () => clearTimeout(timer));
+      // A byte of a header now and then, or one "103 Early Hints" after the other, is no answer either.
+      const answering = setTimeout(
+        () => request.destroy(unanswered(url, limits)),
+        limits.connectMs + limits.documentMs,
+      );
+      request.once('close', () => {
+        clearTimeout(timer);
+        clearTimeout(answering);
+      });
       let answer: IncomingMessage | undefined;
       request.setTimeout(limits.stallMs, () => (answer ?? request).destroy(stalled(url, limits)));
       request.on('error', reject);
       request.once('response', (message) => {
         answer = message;
+        clearTimeout(answering);
         resolve(new ReceivedAnswer(message, url, limits, () => request.destroy()));
       });
       if (!body) return void request.end();
@@ -103,6 +112,7 @@ export class Connections implements Disposable {
       source.once('error', (error) => request.destroy(error));
       // An answer may come before all has been sent, such as a refusal: then nobody wants the rest.
       finished(request, () => source.destroy());
+      source.on('data', () => answering.refresh());
       source.pipe(request);
     });
   }
@@ -212,6 +222,10 @@ class ReceivedAnswer implements Answer {
 }
 
 const SHORT = 64 * 1024;
+
+function unanswered(url: URL, { documentMs }: Limits): TareError {
+  return mayPass(new TareError('timeout', `${url.host} does not answer: no whole header came in ${documentMs} ms`));
+}
 
 function stalled(url: URL, { stallMs }: Limits): TareError {
   return mayPass(new TareError('timeout', `${url.host} stands still: nothing worth mentioning came in ${stallMs} ms`));

@@ -7,7 +7,7 @@ export interface Limits {
   readonly stallMs: number;
   /** What a transfer must get through in `stallMs`, and in an attempt that counts as progress, in bytes: a byte now and then is a stall too. */
   readonly stallBytes: number;
-  /** Until a small document (a manifest, a token, an error) is there as a whole. */
+  /** Until the header of an answer is there, and then until a small document (a manifest, a token, an error) is, each as a whole. */
   readonly documentMs: number;
   /** How often something is tried before it is given up; a transfer that gets further begins to count again. */
   readonly attempts: number;

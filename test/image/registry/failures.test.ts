@@ -394,6 +394,29 @@ describe('the way to it', () => {
     }
   });
 
+  it.each([
+    ['a byte of its header at a time', 'HTTP/1.1 200 OK\r\nX-Drip: ', 'x'],
+    ['one early hint after the other', '', 'HTTP/1.1 103 Early Hints\r\n\r\n'],
+  ])('it answers without end: %s', async (_, start, again) => {
+    const timers = new Set<NodeJS.Timeout>();
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.write(start);
+      timers.add(setInterval(() => socket.write(again), 20));
+    }).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as { port: number };
+    const limits = { ...QUICK.limits, connectMs: 300, documentMs: 300, attempts: 1 };
+    try {
+      await expect(
+        pull(one.store, parseReference(`127.0.0.1:${port}/a`), { ...QUICK, limits, plainHttp: true }),
+      ).rejects.toMatchObject({ code: 'timeout', message: expect.stringContaining('no whole header came') });
+    } finally {
+      for (const timer of timers) clearInterval(timer);
+      server.close();
+    }
+  });
+
   it('a signal ends it, and what has come is gone on with', async () => {
     const controller = new AbortController();
     registry.lie = at(BLOB, ({ headers }, response) => {
