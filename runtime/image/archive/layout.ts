@@ -35,13 +35,14 @@ export async function readLayout(
   lease: Lease,
 ): Promise<FoundInArchive[]> {
   const index = parseIndex(indexJson, { what: 'index.json' });
+  const layout: Layout = { bring, store, lease, known: new Map() };
   const found = new Map<string, { target: Descriptor; names: string[] }>();
   for (const entry of index.manifests) {
     const { annotations = {}, ...rest } = entry;
     const { [CONTAINERD_NAME]: full, [REF_NAME]: short, ...others } = annotations;
     const target: Descriptor = { ...rest, ...(Object.keys(others).length > 0 && { annotations: others }) };
     const before = found.get(target.digest);
-    if (!before && !(await reach(target, bring, store, lease, 0)))
+    if (!before && !(await reach(target, layout, 0)))
       throw refused(`${target.digest}, which index.json names, is not in it`);
     // Docker and containerd write the tag alone beside the whole name.
     const name = full ?? short;
@@ -52,22 +53,35 @@ export async function readLayout(
   return [...found.values()];
 }
 
+interface Layout {
+  readonly bring: BringBlob;
+  readonly store: ArchiveStore;
+  readonly lease: Lease;
+  /** What has been looked at already: an index of thousands of entries for one index, and so on, is a few bytes and no end of work. */
+  readonly known: Map<string, boolean>;
+}
+
 /** False when it is not there; of an index, when nothing of it is. */
-async function reach(
-  descriptor: Descriptor,
-  bring: BringBlob,
-  store: ArchiveStore,
-  lease: Lease,
-  depth: number,
-): Promise<boolean> {
+async function reach(descriptor: Descriptor, layout: Layout, depth: number): Promise<boolean> {
   if (depth > MAX_DEPTH) throw refused(`it has indexes within indexes, more than ${MAX_DEPTH} deep`);
   const { mediaType, digest } = descriptor;
-  if (isIndexType(mediaType)) return reachIndex(descriptor, bring, store, lease, depth);
-  if (!isManifestType(mediaType))
+  if (!isIndexType(mediaType) && !isManifestType(mediaType))
     throw new TareError(
       'unsupported',
       `${digest} is ${JSON.stringify(mediaType)}, which is neither an image nor an index`,
     );
+  const key = JSON.stringify([digest, mediaType, descriptor.size]);
+  const known = layout.known.get(key);
+  if (known !== undefined) return known;
+  const found = await (isIndexType(mediaType)
+    ? reachIndex(descriptor, layout, depth)
+    : reachManifest(descriptor, layout));
+  layout.known.set(key, found);
+  return found;
+}
+
+async function reachManifest(descriptor: Descriptor, { bring, store }: Layout): Promise<boolean> {
+  const { digest } = descriptor;
   if (!(await bring(descriptor))) return false;
   const manifest = readManifest(store.content, descriptor);
   for (const part of [manifest.config, ...manifest.layers]) {
@@ -85,20 +99,14 @@ async function reach(
 }
 
 /** Programs that save one platform keep the index of all. */
-async function reachIndex(
-  descriptor: Descriptor,
-  bring: BringBlob,
-  store: ArchiveStore,
-  lease: Lease,
-  depth: number,
-): Promise<boolean> {
+async function reachIndex(descriptor: Descriptor, layout: Layout, depth: number): Promise<boolean> {
+  const { bring, store } = layout;
   if (!(await bring(descriptor))) return false;
   const { digest, mediaType } = descriptor;
   const index = parseIndex(store.content.read(digest), { mediaType, what: digest });
   const present: boolean[] = [];
   for (const one of index.manifests)
-    if (isIndexType(one.mediaType) || isManifestType(one.mediaType))
-      present.push(await reach(one, bring, store, lease, depth + 1));
+    if (isIndexType(one.mediaType) || isManifestType(one.mediaType)) present.push(await reach(one, layout, depth + 1));
   return present.length === 0 || present.includes(true);
 }
 

@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadArchive, loadLayout } from '../../../runtime/image/archive/index.js';
+import { readLayout } from '../../../runtime/image/archive/layout.js';
 import { loadImage } from '../../../runtime/image/image.js';
 import { fullName } from '../../../runtime/image/reference.js';
 import { ImageStore } from '../../../runtime/image/store/index.js';
-import { MEDIA } from '../../../runtime/oci/image/index.js';
+import { type Descriptor, digestOf, MEDIA } from '../../../runtime/oci/image/index.js';
 import { dockerArchive, makeImage, makeLayer, ociArchive, writeLayout } from '../../harness/images.js';
 import { type TarEntry, tarOf } from '../../harness/tar.js';
 
@@ -241,6 +242,28 @@ describe('loading archives', () => {
     ['a damaged gzip stream', Buffer.concat([gzipSync(dockerArchive([{ image }])).subarray(0, 300)]), 'gzip'],
   ])('refuses %s', async (_, data, why) => {
     await expect(load(data)).rejects.toThrow(why);
+  });
+
+  it('looks once at what an index names a thousand times, which again names a thousand', async () => {
+    using lease = store.lease();
+    const blobs = new Map<string, Buffer>(image.blobs);
+    let below: Descriptor = image.manifestDescriptor;
+    for (let depth = 0; depth < 4; depth++) {
+      const data = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: Array(20).fill(below) }));
+      below = { mediaType: MEDIA.ociIndex, digest: digestOf(data), size: data.length };
+      blobs.set(below.digest, data);
+    }
+    let brought = 0;
+    const bring = async ({ digest, mediaType }: Descriptor) => {
+      brought++;
+      await store.content.put(blobs.get(digest) as Buffer, mediaType, lease);
+      return true;
+    };
+    const index = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [below] }));
+    const found = await readLayout(index, bring, store, lease);
+    expect(found.map(({ target }) => target)).toEqual([below]);
+    // Four indexes, a manifest, its config and two layers.
+    expect(brought).toBe(8);
   });
 
   it('does not leave a layout’s folder, nor wait for its pipes', async () => {
