@@ -57,45 +57,50 @@ export class Meter {
   #xattrs = 0;
   #linkSteps = 0;
 
-  constructor(readonly budget: Budget) {}
+  /** @param what in errors */
+  constructor(
+    readonly budget: Budget,
+    private readonly what = 'the layer',
+  ) {}
 
   /** @throws TareError `protocol` */
   addBytes(count: number): void {
     const { bytes, ratio, ratioFrom } = this.budget;
     this.uncompressed += count;
-    if (this.uncompressed > bytes) throw exceeded(`${bytes} bytes when uncompressed`);
+    if (this.uncompressed > bytes) throw this.#exceeded(`${bytes} bytes when uncompressed`);
     if (this.uncompressed > ratioFrom && this.uncompressed > ratio * this.compressed)
-      throw exceeded(`${ratio} times its compressed size`);
+      throw this.#exceeded(`${ratio} times its compressed size`);
   }
 
   addEntry(): void {
-    if (++this.entries > this.budget.entries) throw exceeded(`${this.budget.entries} files`);
+    if (++this.entries > this.budget.entries) throw this.#exceeded(`${this.budget.entries} files`);
   }
 
   addSparse(size: number): void {
     this.#sparse += size;
-    if (this.#sparse > this.budget.sparseBytes) throw exceeded(`${this.budget.sparseBytes} bytes of sparse files`);
+    if (this.#sparse > this.budget.sparseBytes)
+      throw this.#exceeded(`${this.budget.sparseBytes} bytes of sparse files`);
   }
 
   addXattr(name: Buffer, value: Buffer): void {
     this.#xattrs += name.length + value.length;
     if (this.#xattrs > this.budget.allXattrBytes)
-      throw exceeded(`${this.budget.allXattrBytes} bytes of extended attributes`);
+      throw this.#exceeded(`${this.budget.allXattrBytes} bytes of extended attributes`);
   }
 
   addLinkSteps(count: number): void {
     this.#linkSteps += count;
     if (this.#linkSteps > this.budget.linkSteps)
-      throw exceeded(`${this.budget.linkSteps} steps to go along its symbolic links`);
+      throw this.#exceeded(`${this.budget.linkSteps} steps to go along its symbolic links`);
   }
 
   addUnsettled(...names: readonly string[]): void {
     for (const name of names) this.#unsettled += name.length + 64;
     if (this.#unsettled > this.budget.unsettledBytes)
-      throw exceeded(`${this.budget.unsettledBytes} bytes of names that it leaves to the layers below`);
+      throw this.#exceeded(`${this.budget.unsettledBytes} bytes of names that it leaves to the layers below`);
   }
-}
 
-function exceeded(what: string): TareError {
-  return new TareError('protocol', `the layer has more than ${what}`);
+  #exceeded(than: string): TareError {
+    return new TareError('protocol', `${this.what} has more than ${than}`);
+  }
 }

@@ -19,11 +19,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { BuildContext, select } from '../../../runtime/image/build/context/index.js';
+import { unpackArchive } from '../../../runtime/image/build/copy/archive.js';
+import { followed } from '../../../runtime/image/build/copy/download.js';
 import {
   type CopyItem,
   type CopyOptions,
@@ -32,7 +34,9 @@ import {
   parseMode,
   resolveOwner,
 } from '../../../runtime/image/build/copy/index.js';
+import type { Budget } from '../../../runtime/image/layer/index.js';
 import { native } from '../../../runtime/kernel/addon.js';
+import { O_PATH } from '../../../runtime/kernel/constants/open.js';
 
 interface Place {
   /** The context. */
@@ -482,6 +486,34 @@ describe('archives', () => {
     });
   });
 
+  it.each<[string, string[], Partial<Budget>, RegExp]>([
+    [
+      'packed more than anything is',
+      ['--gzip'],
+      { ratioFrom: 1 << 20, ratio: 200 },
+      /more than 200 times its compressed/,
+    ],
+    ['of too many bytes', [], { bytes: 1 << 20 }, /more than 1048576 bytes when uncompressed/],
+    ['of too many files', [], { entries: 2 }, /more than 2 files/],
+    ['of files that are all holes', ['--sparse'], { sparseBytes: 1 << 20 }, /more than 1048576 bytes of sparse/],
+  ])('a bomb is refused: one %s', async (_, options, budget, message) => {
+    await withPlace(async ({ from, root }) => {
+      make(from, 'in/a: 1', 'in/b: 2');
+      truncateSync(join(from, 'in/b'), 8 << 20);
+      execFileSync('tar', ['-C', join(from, 'in'), ...options, '-cf', join(from, 'bomb'), '.']);
+      const fds = [native.open(join(from, 'bomb'), O_PATH), native.open(root, O_PATH)] as const;
+      try {
+        const compression = options.includes('--gzip') ? 'gzip' : 'none';
+        const where = { root: fds[1], folder: { path: '', fd: fds[1], [Symbol.dispose]: () => undefined }, budget };
+        await expect(unpackArchive(fds[0], compression, where)).rejects.toThrow(message);
+        await unpackArchive(fds[0], compression, { ...where, budget: {} });
+        expect(lstatSync(join(root, 'b')).size).toBe(8 << 20);
+      } finally {
+        for (const fd of fds) native.close(fd);
+      }
+    });
+  });
+
   it('one that climbs is refused', async () => {
     await withPlace(async ({ from, root, copy }) => {
       make(from, 'x: 1');
@@ -504,6 +536,12 @@ describe('downloads', () => {
       server.close();
       rmSync(folder, { recursive: true });
     }
+  };
+  /** A start, and then a byte at a time for as long as anybody listens. */
+  const drip = (socket: Socket, start: string) => {
+    socket.write(start);
+    const timer = setInterval(() => socket.write('x'), 20);
+    socket.on('error', () => undefined).once('close', () => clearInterval(timer));
   };
   const HELLO = 'sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824';
 
@@ -561,11 +599,39 @@ describe('downloads', () => {
       { silenceMs: 50 },
       'silent for 50 ms',
     ],
+    [
+      'a byte of its header at a time',
+      (_, response) => void drip(response.socket as Socket, 'HTTP/1.1 200 OK\r\nX-Drip: '),
+      { silenceMs: 100 },
+      'nothing worth mentioning came',
+    ],
+    [
+      'a byte of its body at a time',
+      (_, response) => void drip(response.socket as Socket, 'HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n'),
+      { silenceMs: 100 },
+      'nothing worth mentioning came',
+    ],
   ])('%s: nothing is left', async (_name, answer, options, message) => {
     await serve(answer, async (address, path) => {
       await expect(download(`${address}/`, path, options)).rejects.toThrow(message);
       expect(existsSync(path)).toBe(false);
     });
+  });
+
+  it.each([
+    ['https://example.org/a', 'https://cdn.example/b', true],
+    ['http://example.org/a', '/b', true],
+    ['http://127.0.0.1:1/a', 'http://localhost:2/b', true],
+    ['https://example.org/a', 'http://cdn.example/b', false],
+    ['http://example.org/a', 'http://127.0.0.1:8080/b', false],
+    ['http://example.org/a', 'http://[::ffff:127.0.0.1]/b', false],
+    ['https://example.org/a', 'https://localhost./b', false],
+    ['http://example.org/a', 'http://0.0.0.0/b', false],
+    ['http://example.org/a', 'http://0x7f000001/b', false],
+    ['http://example.org/a', 'gopher://example.org/b', false],
+    ['http://example.org/a', 'http://', false],
+  ])('%s may lead to %s: %s', (from, to, may) => {
+    expect(followed(new URL(from), to) !== undefined).toBe(may);
   });
 
   it('stop when they are told to', async () => {

@@ -2,14 +2,22 @@
  * ADD of an archive: tar, plain or packed with gzip or zstd, unpacked into a folder of the image over what is there. Names are looked up in the
  * image's root, so a hostile archive reaches nothing else. What xz and bzip2 have packed is refused: nothing here can read it.
  */
-import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
+import { closeSync, createReadStream, openSync, type ReadStream, readSync } from 'node:fs';
 import { native } from '../../../kernel/addon.js';
 import { AT_SYMLINK_NOFOLLOW } from '../../../kernel/constants/open.js';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG } from '../../../kernel/constants/stat.js';
 import { TareError } from '../../../kernel/error.js';
 import { OPEN_UNTRUSTED } from '../../../kernel/read-regular.js';
 import type { Compression } from '../../../oci/image/index.js';
-import { decompressed, showName, type TarEntry, tarEntries } from '../../layer/index.js';
+import {
+  type Budget,
+  DEFAULT_BUDGET,
+  decompressed,
+  Meter,
+  showName,
+  type TarEntry,
+  tarEntries,
+} from '../../layer/index.js';
 import { isCopied } from '../context/attributes.js';
 import { resolveIn } from '../context/resolve.js';
 import { asName, isDirectory, shown, statusOf } from '../context/tree.js';
@@ -23,11 +31,10 @@ export interface UnpackOptions {
   readonly folder: TargetFolder;
   readonly owner?: Owner;
   readonly mode?: ModeChange;
+  /** What it may cost; as a layer unless told. */
+  readonly budget?: Partial<Budget>;
   readonly signal?: AbortSignal;
 }
-
-const MAX_ENTRIES = 2_000_000;
-const MAX_BYTES = 128 * 2 ** 30;
 
 /**
  * How a file is packed, when there is a tar archive in it; undefined for any other file.
@@ -49,8 +56,9 @@ export async function sniffArchive(fd: number, name: string): Promise<Compressio
 
 /** Unpacks all of it. @throws TareError `protocol` when it is damaged, or names what lies outside */
 export async function unpackArchive(fd: number, compression: Compression, options: UnpackOptions): Promise<void> {
-  const unpacking = new Unpacking(options);
-  for await (const entry of tarEntries(contentOf(fd, compression))) {
+  const meter = new Meter({ ...DEFAULT_BUDGET, ...options.budget }, 'the archive');
+  const unpacking = new Unpacking(options, meter);
+  for await (const entry of tarEntries(metered(fd, compression, meter))) {
     options.signal?.throwIfAborted();
     await unpacking.add(entry);
   }
@@ -77,7 +85,25 @@ function readStart(fd: number): Buffer {
 }
 
 function contentOf(fd: number, compression: Compression): AsyncGenerator<Uint8Array, void, void> {
-  return decompressed(createReadStream(`/proc/self/fd/${fd}`, { highWaterMark: 1 << 18 }), compression);
+  return decompressed(packed(fd), compression);
+}
+
+/** What is packed is counted too: what comes of a few bytes is bounded by how many they are. */
+async function* metered(fd: number, compression: Compression, meter: Meter): AsyncGenerator<Uint8Array, void, void> {
+  const counted = async function* () {
+    for await (const chunk of packed(fd) as AsyncIterable<Uint8Array>) {
+      meter.compressed += chunk.length;
+      yield chunk;
+    }
+  };
+  for await (const chunk of decompressed(counted(), compression)) {
+    meter.addBytes(chunk.length);
+    yield chunk;
+  }
+}
+
+function packed(fd: number): ReadStream {
+  return createReadStream(`/proc/self/fd/${fd}`, { highWaterMark: 1 << 18 });
 }
 
 async function holdsTar(fd: number, compression: Compression): Promise<boolean> {
@@ -108,16 +134,17 @@ class Unpacking {
   readonly #options: UnpackOptions;
   /** Times of folders, to be set when nothing is written to them any more. */
   readonly #times = new Map<string, bigint>();
-  #entries = 0;
-  #bytes = 0;
+  readonly #meter: Meter;
 
-  constructor(options: UnpackOptions) {
+  constructor(options: UnpackOptions, meter: Meter) {
     this.#options = options;
+    this.#meter = meter;
   }
 
   async add(entry: TarEntry): Promise<void> {
-    this.#entries += 1;
-    if (this.#entries > MAX_ENTRIES) throw new TareError('protocol', `the archive has more than ${MAX_ENTRIES} files`);
+    this.#meter.addEntry();
+    for (const { name, value } of entry.xattrs) this.#meter.addXattr(name, value);
+    if (entry.sparse) this.#meter.addSparse(entry.size);
     const parts = partsOf(entry.name);
     const name = parts.pop();
     if (name === undefined) return;
@@ -163,8 +190,6 @@ class Unpacking {
     let [index, within] = [0, 0];
     for await (let chunk of entry.chunks()) {
       this.#options.signal?.throwIfAborted();
-      this.#bytes += chunk.length;
-      if (this.#bytes > MAX_BYTES) throw new TareError('protocol', `the archive has more than ${MAX_BYTES} bytes`);
       for (; chunk.length > 0; ) {
         const extent = extents[index];
         if (!extent) throw new TareError('protocol', 'the archive has more data of a sparse file than its map says');

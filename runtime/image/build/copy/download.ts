@@ -10,6 +10,7 @@ import { get as httpsGet } from 'node:https';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { TareError } from '../../../kernel/error.js';
+import { mayBeThisMachine } from '../../registry/endpoint.js';
 import { withoutUserInfo } from '../user-info.js';
 
 export interface Download {
@@ -27,13 +28,17 @@ export interface DownloadOptions {
   readonly checksum?: string;
   /** In bytes; 16 GiB unless told. */
   readonly maxBytes?: number;
-  /** Without a byte, in milliseconds; a minute unless told. */
+  /** In which something worth mentioning must come, in milliseconds; a minute unless told. */
   readonly silenceMs?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (bytes: number, total: number | undefined) => void;
 }
 
 const MAX_REDIRECTS = 10;
+/** In milliseconds. */
+const SILENCE = 60_000;
+/** What must come in that time, in bytes. */
+const LEAST = 4096;
 
 /**
  * Writes it to `path`, which must not exist; what is there after a failure is removed.
@@ -46,7 +51,7 @@ export async function download(address: string, path: string, options: DownloadO
     const sums = new Map(
       [...new Set(['sha256', expected?.algorithm ?? 'sha256'])].map((name) => [name, createHash(name)]),
     );
-    const size = await save(response, path, options, (chunk) => {
+    const size = await save(response, url, path, options, (chunk) => {
       for (const sum of sums.values()) sum.update(chunk);
     });
     const digests = new Map([...sums].map(([name, sum]) => [name, sum.digest('hex')]));
@@ -97,8 +102,8 @@ async function request(first: URL, options: DownloadOptions): Promise<{ response
         `${withoutUserInfo(url.href)} answers ${statusCode} ${printable(response.statusMessage ?? '')}`.trimEnd(),
       );
     }
-    const next = URL.canParse(headers.location, url.href) ? new URL(headers.location, url) : undefined;
-    if (!next || !/^https?:$/.test(next.protocol) || (url.protocol === 'https:' && next.protocol === 'http:'))
+    const next = followed(url, headers.location);
+    if (!next)
       throw new TareError(
         'protocol',
         `${withoutUserInfo(url.href)} leads to ${JSON.stringify(printable(withoutUserInfo(headers.location)))}, where it must not`,
@@ -108,9 +113,17 @@ async function request(first: URL, options: DownloadOptions): Promise<{ response
   throw new TareError('protocol', `${withoutUserInfo(first.href)} leads on more than ${MAX_REDIRECTS} times`);
 }
 
+/** Where an answer leads; undefined for where it must not: from TLS to none, or from afar to what listens on this machine alone. */
+export function followed(url: URL, location: string): URL | undefined {
+  if (!URL.canParse(location, url.href)) return undefined;
+  const next = new URL(location, url);
+  if (next.protocol !== 'https:' && (next.protocol !== 'http:' || url.protocol === 'https:')) return undefined;
+  return mayBeThisMachine(next.hostname) && !mayBeThisMachine(url.hostname) ? undefined : next;
+}
+
 function once(url: URL, options: DownloadOptions): Promise<IncomingMessage> {
   const get = url.protocol === 'https:' ? httpsGet : httpGet;
-  const { signal, silenceMs = 60_000 } = options;
+  const { signal, silenceMs = SILENCE } = options;
   return new Promise((resolve, reject) => {
     let answer: IncomingMessage | undefined;
     const headers = { 'user-agent': 'tare', 'accept-encoding': 'identity' };
@@ -118,22 +131,36 @@ function once(url: URL, options: DownloadOptions): Promise<IncomingMessage> {
       answer = response;
       resolve(response);
     });
+    // Of the header, a byte now and then is no progress; of the body see save().
+    const late = () => sent.destroy(slow(url, 2 * silenceMs));
+    const timer = setTimeout(late, 2 * silenceMs);
+    sent.once('response', () => clearTimeout(timer)).once('close', () => clearTimeout(timer));
     sent.setTimeout(silenceMs, () => {
-      (answer ?? sent).destroy(
-        new TareError('timeout', `${withoutUserInfo(url.href)} has been silent for ${silenceMs} ms`),
-      );
+      (answer ?? sent).destroy(silent(url, silenceMs));
     });
     sent.on('error', (error) => reject(failure(url.href, error, options)));
   });
 }
 
+function silent(url: URL, silenceMs: number): TareError {
+  return new TareError('timeout', `${withoutUserInfo(url.href)} has been silent for ${silenceMs} ms`);
+}
+
+function slow(url: URL, silenceMs: number): TareError {
+  return new TareError(
+    'timeout',
+    `${withoutUserInfo(url.href)} stands still: nothing worth mentioning came in ${silenceMs} ms`,
+  );
+}
+
 async function save(
   response: IncomingMessage,
+  url: URL,
   path: string,
   options: DownloadOptions,
   take: (chunk: Uint8Array) => void,
 ): Promise<number> {
-  const { maxBytes = 16 * 2 ** 30, signal, onProgress } = options;
+  const { maxBytes = 16 * 2 ** 30, silenceMs = SILENCE, signal, onProgress } = options;
   const said = Number(response.headers['content-length'] ?? Number.NaN);
   const total = Number.isSafeInteger(said) ? said : undefined;
   let size = 0;
@@ -146,12 +173,21 @@ async function save(
       return done(null, chunk);
     },
   });
-  await pipeline(
-    response,
-    count,
-    createWriteStream(path, { flags: 'wx', mode: 0o600 }),
-    ...(signal ? [{ signal }] : []),
-  );
+  let before = 0;
+  const watch = setInterval(() => {
+    if (size - before < LEAST) count.destroy(slow(url, silenceMs));
+    before = size;
+  }, silenceMs);
+  try {
+    await pipeline(
+      response,
+      count,
+      createWriteStream(path, { flags: 'wx', mode: 0o600 }),
+      ...(signal ? [{ signal }] : []),
+    );
+  } finally {
+    clearInterval(watch);
+  }
   return size;
 }
 
