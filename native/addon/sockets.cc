@@ -1,6 +1,7 @@
 /*
  * sockets.cc: Unix sockets that carry messages and descriptors. SOCK_SEQPACKET keeps the bounds of messages, so that a
- * message and its descriptors arrive together or not at all; SOCK_STREAM is what others listen with. unix(7), cmsg(3).
+ * message and its descriptors arrive together or not at all; SOCK_STREAM is what others listen with, and SOCK_DGRAM what they
+ * are notified by. unix(7), cmsg(3), sd_notify(3).
  */
 #include "addon.h"
 
@@ -77,18 +78,47 @@ static struct sockaddr_un address_of(Napi::Env env, const std::string &path, int
     return address;
 }
 
-static Napi::Value connect_stream(const Napi::CallbackInfo &info)
+static Napi::Value connect_to(const Napi::CallbackInfo &info, int type)
 {
     Napi::Env env = info.Env();
     std::string path = get_string(info, 0);
     int directory = -1;
     struct sockaddr_un address = address_of(env, path, &directory);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool connected = fd >= 0 && connect(fd, reinterpret_cast<struct sockaddr *>(&address), sizeof address) == 0;
+    socklen_t length = sizeof address;
+    if (path[0] == '@') { /* an abstract name, as sd_notify(3) writes it: its length tells where it ends */
+        address.sun_path[0] = '\0';
+        length = static_cast<socklen_t>(offsetof(struct sockaddr_un, sun_path) + path.size());
+    }
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool connected = fd >= 0 && connect(fd, reinterpret_cast<struct sockaddr *>(&address), length) == 0;
     int error = errno;
     if (directory >= 0) close(directory);
     if (!connected && fd >= 0) close(fd);
     if (!connected) throw failure(env, fd < 0 ? "socket" : "connect", error, {show_string(path)});
+    return Napi::Number::New(env, fd);
+}
+
+static Napi::Value connect_stream(const Napi::CallbackInfo &info)
+{
+    return connect_to(info, SOCK_STREAM);
+}
+
+static Napi::Value connect_datagram(const Napi::CallbackInfo &info)
+{
+    return connect_to(info, SOCK_DGRAM);
+}
+
+static Napi::Value bind_datagram_at(const Napi::CallbackInfo &info)
+{
+    Napi::Env env = info.Env();
+    struct sockaddr_un address = address_at(info, "bind", get_int(info, 0), get_string(info, 1));
+    mode_t mode = get_unsigned(info, 2) & 0777;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) throw failure(env, "socket", errno, {"AF_UNIX", "SOCK_DGRAM|SOCK_CLOEXEC|SOCK_NONBLOCK", "0"});
+    if (bind(fd, reinterpret_cast<struct sockaddr *>(&address), sizeof address) < 0)
+        throw closing(env, fd, "bind", errno, show_string(address.sun_path));
+    /* By bind(2) the umask has taken from it: what it lacks is added, and nothing was too open meanwhile. */
+    if (chmod(address.sun_path, mode) < 0) throw closing(env, fd, "chmod", errno, show_string(address.sun_path));
     return Napi::Number::New(env, fd);
 }
 
@@ -207,6 +237,8 @@ void register_sockets(Napi::Env env, Napi::Object exports)
     exports.Set("listenAt", Napi::Function::New(env, listen_at, "listenAt"));
     exports.Set("connectAt", Napi::Function::New(env, connect_at, "connectAt"));
     exports.Set("connectStream", Napi::Function::New(env, connect_stream, "connectStream"));
+    exports.Set("connectDatagram", Napi::Function::New(env, connect_datagram, "connectDatagram"));
+    exports.Set("bindDatagramAt", Napi::Function::New(env, bind_datagram_at, "bindDatagramAt"));
     exports.Set("sendmsg", Napi::Function::New(env, send_message, "sendmsg"));
     exports.Set("recvmsg", Napi::Function::New(env, receive_message, "recvmsg"));
 }

@@ -24,8 +24,15 @@ export interface Native extends NativeFiles, NativeZstd {
   listenAt(dirfd: number, name: string): number;
   /** Connects to such a socket. */
   connectAt(dirfd: number, name: string): number;
-  /** Connects to an AF_UNIX SOCK_STREAM socket that somebody else has bound at `path` (any length): non-blocking, close-on-exec. */
+  /**
+   * Connects to an AF_UNIX SOCK_STREAM socket that somebody else has bound at `path` (any length): non-blocking, close-on-exec. A path that
+   * begins with `@` is an abstract name, as Go and sd_notify(3) write it.
+   */
   connectStream(path: string): number;
+  /** The same for SOCK_DGRAM. */
+  connectDatagram(path: string): number;
+  /** An AF_UNIX SOCK_DGRAM socket that others send to, bound at `name` within the directory `dirfd`, with this mode. */
+  bindDatagramAt(dirfd: number, name: string, mode: number): number;
   /** sendmsg(2) of one message with descriptors attached. EAGAIN throws. */
   sendmsg(fd: number, data: Uint8Array, fds?: readonly number[]): void;
   /** recvmsg(2), MSG_CMSG_CLOEXEC. null when nothing is there (EAGAIN); data of length 0 at the end. MSG_TRUNC and MSG_CTRUNC throw EMSGSIZE. */

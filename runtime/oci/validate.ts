@@ -28,6 +28,8 @@ export interface Bundle {
   /** The root file system is an overlay of these. Nobody looks into it before it is there.
    * The folders of the container's own may be made later (`CreateOptions.folder`): mounts from within `path` are of folders then. */
   readonly overlay?: OverlayFolders;
+  /** Absolute path of another folder that is made with the container (`CreateOptions.folder`), for a mount to be of. */
+  readonly ownFolder?: string;
   /** Of the process, with `overlay`: HOME where process.env names none. `/` unless told. */
   readonly home?: string;
 }

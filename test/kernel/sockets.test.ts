@@ -180,3 +180,31 @@ describe('stream sockets of somebody else', () => {
       closeAll([directory, listener]);
     }));
 });
+
+describe('datagram sockets', () => {
+  it('get what others send to their name, with descriptors, and are as open as they are told to be', () =>
+    withFolder((folder) => {
+      const before = openFds();
+      const directory = native.open(folder, O_PATH | O_DIRECTORY);
+      const bound = native.bindDatagramAt(directory, 'socket', 0o777);
+      expect(statSync(join(folder, 'socket')).mode & 0o777).toBe(0o777);
+      const client = native.connectDatagram(join(folder, 'socket'));
+      native.sendmsg(client, Buffer.from('one'));
+      native.sendmsg(client, Buffer.from('two'), [directory]);
+      expect(native.recvmsg(bound, 100, 0)?.data.toString()).toBe('one');
+      const { data, fds } = native.recvmsg(bound, 100, 1) ?? { data: Buffer.of(), fds: [] };
+      expect([data.toString(), fds.length]).toEqual(['two', 1]);
+      expect(native.recvmsg(bound, 100, 1)).toBeNull();
+      expect(failureOf(() => native.bindDatagramAt(directory, 'socket', 0o600)).syscall?.errno).toBe('EADDRINUSE');
+      expect(failureOf(() => native.connectStream(join(folder, 'socket'))).syscall?.errno).toBe('EPROTOTYPE');
+      closeAll([directory, bound, client, ...fds]);
+      expect(openFds()).toBe(before);
+    }));
+
+  it('have an abstract name where it begins with @', () => {
+    withoutLeak(() => {
+      const failure = failureOf(() => native.connectDatagram(`@tare-test-nobody-${process.pid}`));
+      expect(failure.syscall?.errno).toBe('ECONNREFUSED'); // a file that is not there would be ENOENT
+    });
+  });
+});

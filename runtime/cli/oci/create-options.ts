@@ -14,6 +14,7 @@ import { sendConsole, sendPidfd } from './console-socket.js';
 import type { OciContext } from './context.js';
 import { debugging } from './debug.js';
 import { warning } from './log.js';
+import { notifyFolder, withNotifySocket } from './notify-socket.js';
 import { parseRootless } from './rootless.js';
 
 export interface CreateFlags {
@@ -58,8 +59,9 @@ export async function createDetached(context: OciContext, id: string, flags: Cre
 export function creation(context: OciContext, id: string, bundle: Bundle, flags: CreateFlags): CreateOptions {
   return {
     id,
-    bundle: withListening(bundle),
+    bundle: withNotifySocket(withListening(bundle), context.root, id),
     stateRoot: context.root,
+    folder: notifyFolder(context.root, id),
     supervisor: 'caller',
     preserveFds: preserved(flags.preserveFds),
     noPivot: !flags.pivot,

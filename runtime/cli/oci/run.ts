@@ -8,6 +8,7 @@ import { runInForeground } from '../run.js';
 import type { OciContext } from './context.js';
 import { addCreateOptions, type CreateFlags, createDetached, creation, writePidFile } from './create-options.js';
 import { warning } from './log.js';
+import { listenForReady, notifyFolder, type ReadyListener, startAndNotify } from './notify-socket.js';
 
 interface RunFlags extends CreateFlags {
   readonly detach?: boolean;
@@ -28,26 +29,36 @@ export function runCommand(context: OciContext): Command {
 async function runDetached(context: OciContext, id: string, flags: CreateFlags): Promise<void> {
   const container = await createDetached(context, id, flags);
   try {
-    await container.start();
+    await startAndNotify(context, container);
   } catch (error) {
     await container.delete({ force: true });
     throw error;
   }
 }
 
-function foreground(context: OciContext, id: string, flags: RunFlags): Promise<number> {
+async function foreground(context: OciContext, id: string, flags: RunFlags): Promise<number> {
   if (flags.consoleSocket !== undefined)
     throw new TareError('usage', '--console-socket is for a container that nobody waits for: add --detach');
   const { pidFile } = flags;
   const bundle = loadBundle(flags.bundle);
-  return runInForeground({
+  const warn = (sentence: string) => warning(context.globals, sentence);
+  let listener: ReadyListener | undefined;
+  let relayed: Promise<void> | undefined;
+  const code = await runInForeground({
     ...creation(context, id, bundle, flags),
+    folder: notifyFolder(context.root, id, (directory) => {
+      listener = listenForReady(directory);
+    }),
     input: true,
     program: 'tare-oci',
     keep: flags.keep,
-    onWarning: (sentence) => warning(context.globals, sentence),
+    onWarning: warn,
     onStarted: (pid) => {
       if (pidFile !== undefined) writePidFile(pidFile, pid);
+      // The service is this process, which ends with the container.
+      relayed = listener?.relay(warn, pid, process.pid);
     },
   });
+  await relayed;
+  return code;
 }

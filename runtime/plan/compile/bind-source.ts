@@ -28,7 +28,7 @@ export interface Source {
   readonly path: string;
   /** Within the root file system, if it lies there. */
   readonly inRoot?: string;
-  /** It is a folder of the container's own, which is made with it: see `Bundle.overlay`. */
+  /** It is a folder of the container's own, which is made with it: see `Bundle.overlay` and `Bundle.ownFolder`. */
   readonly toBe?: boolean;
 }
 
@@ -37,7 +37,8 @@ export function sourceOf({ bundle }: Compilation, { source, destination }: Mount
   const path = isAbsolute(source) ? source : join(bundle.path, source);
   const within = relative(bundle.rootfs, path);
   const isWithin = within !== '..' && !within.startsWith('../');
-  const toBe = bundle.overlay !== undefined && path.startsWith(`${bundle.path}/`) && !existsSync(path);
+  const ofOverlay = bundle.overlay !== undefined && path.startsWith(`${bundle.path}/`) && !existsSync(path);
+  const toBe = ofOverlay || path === bundle.ownFolder;
   return { path, ...(isWithin && { inRoot: `/${within}` }), ...(toBe && { toBe }) };
 }
 

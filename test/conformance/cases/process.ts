@@ -2,9 +2,13 @@
 import { deepEqual, equal, match, ok as truthy } from 'node:assert/strict';
 import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { native } from '../../../runtime/kernel/addon.js';
+import { O_DIRECTORY, O_PATH } from '../../../runtime/kernel/constants/open.js';
+import { closeAll, OwnedFd } from '../../../runtime/kernel/fd.js';
 import type { TestConfig } from '../config.js';
 import { ok, refused } from '../container.js';
 import { suite } from '../suite.js';
+import { until } from '../until.js';
 
 const field = (name: string) => `grep ^${name}: /proc/self/status | cut -f 2`;
 
@@ -281,6 +285,53 @@ export const processes = suite('process', (it) => {
       fds.forEach(closeSync);
     }
   });
+
+  for (const way of ['start', 'run -d', 'run']) {
+    it(
+      `NOTIFY_SOCKET: ${way} tells the manager that the program is ready`,
+      'runc: sd_notify(3)',
+      async ({ container, bench }) => {
+        const it = container((config) => {
+          const script = 'echo $NOTIFY_SOCKET > /said; while ! [ -e /over ]; do sleep 0.1; done';
+          config.process.args = ['sh', '-c', script];
+        });
+        using folder = new OwnedFd(native.open(bench.world.folder, O_PATH | O_DIRECTORY));
+        using manager = new OwnedFd(native.bindDatagramAt(folder.fd, `${it.id}.sock`, 0o600));
+        const env = { NOTIFY_SOCKET: join(bench.world.folder, `${it.id}.sock`) };
+        if (way === 'start') ok(await it.create([], { env }));
+        it.save();
+        const words = way === 'start' ? ['start'] : [...way.split(' '), '--bundle', it.bundle];
+        const running = it.begin([...words, it.id], { env });
+        await until(() => existsSync(join(it.rootfs, 'said')) && it.read('said') !== '', 'what the program says');
+        const path = it.read('said').trim();
+        match(path, /^\/run\/notify\//);
+        const pid = await it.pid();
+        const program = native.connectDatagram(`/proc/${bench.world.pid}/root/proc/${pid}/root${path}`);
+        try {
+          native.sendmsg(program, Buffer.from('STATUS=not yet'));
+          native.sendmsg(program, Buffer.from('READY=1\nSTATUS=up\nMAINPID=1'));
+        } finally {
+          native.close(program);
+        }
+        const heard: string[] = [];
+        const hears = () => {
+          const message = native.recvmsg(manager.fd, 4096, 1);
+          if (message !== null) heard.push(message.data.toString().trim());
+          closeAll(message?.fds ?? []);
+          return heard.some((line) => line.startsWith('MAINPID='));
+        };
+        await until(hears, 'the pid at the manager');
+        equal(heard[0], 'READY=1');
+        // A barrier that comes later is closed unread, with the socket.
+        manager.close();
+        // In the foreground the service is the runtime, which the world has below its nsenter.
+        if (way === 'run') equal(heard[1] === `MAINPID=${pid}`, false);
+        else equal(heard[1], `MAINPID=${pid}`);
+        writeFileSync(join(it.rootfs, 'over'), '');
+        equal((await running.ended).status, 0);
+      },
+    );
+  }
 
   it('the environment of the runtime stays outside', 'config.md, process.env', async ({ container }) => {
     const it = container((config) => {
