@@ -115,9 +115,10 @@ static Napi::Value bind_datagram_at(const Napi::CallbackInfo &info)
     mode_t mode = get_unsigned(info, 2) & 0777;
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) throw failure(env, "socket", errno, {"AF_UNIX", "SOCK_DGRAM|SOCK_CLOEXEC|SOCK_NONBLOCK", "0"});
+    if (fchmod(fd, mode) < 0) throw closing(env, fd, "fchmod", errno, show_octal(mode));
     if (bind(fd, reinterpret_cast<struct sockaddr *>(&address), sizeof address) < 0)
         throw closing(env, fd, "bind", errno, show_string(address.sun_path));
-    /* By bind(2) the umask has taken from it: what it lacks is added, and nothing was too open meanwhile. */
+    /* The umask has taken from it: as in listen_at, it was never too open. */
     if (chmod(address.sun_path, mode) < 0) throw closing(env, fd, "chmod", errno, show_string(address.sun_path));
     return Napi::Number::New(env, fd);
 }
