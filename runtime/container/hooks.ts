@@ -77,16 +77,19 @@ function pidInside(pid: number): number {
 /** Of what a hook writes, so much of the end is in the error. */
 const MOST_OUTPUT = 2048;
 
-/** Never through a shell: the program is the path, and gets the arguments and the environment that are given, and no other. */
+/**
+ * Never through a shell: the program is the path, and gets the arguments and the environment that are given, and no other. Where none is
+ * given it has the runtime's, as with runc and crun: hooks that engines are installed with (of GPU drivers) find their programs by its PATH.
+ */
 function runHook(
-  { path, args, env = [], timeout }: Hook,
+  { path, args, env, timeout }: Hook,
   field: string,
   state: string,
   { bundle }: Stored,
   onProcess?: (pid: number) => void,
 ): Promise<void> {
   const [argv0, ...rest] = args && args.length > 0 ? (args as [string, ...string[]]) : [path];
-  const child = spawn(path, rest, { argv0, env: environment(env), cwd: bundle, stdio: 'pipe' });
+  const child = spawn(path, rest, { argv0, env: env ? environment(env) : process.env, cwd: bundle, stdio: 'pipe' });
   if (child.pid !== undefined) onProcess?.(child.pid);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {

@@ -49,14 +49,32 @@ export function warning(globals: Globals, sentence: string): void {
 /** The error with the words by which engines tell what happened. */
 export function withEngineWords(error: unknown): unknown {
   if (!(error instanceof TareError)) return error;
-  const words = wordsFor(error);
-  if (words === undefined || error.message.includes(words)) return error;
-  return new TareError(error.code, `${words}: ${error.message}`, {
+  const [before, after] = [wordsFor(error), errnoWords(error)].map((words) =>
+    words === undefined || error.message.includes(words) ? undefined : words,
+  );
+  if (before === undefined && after === undefined) return error;
+  const message = [before, error.message, before?.includes(after ?? '') ? undefined : after];
+  return new TareError(error.code, message.filter((part) => part !== undefined).join(': '), {
     cause: error,
     ...(error.syscall && { syscall: error.syscall }),
     ...(error.path !== undefined && { path: error.path }),
   });
 }
+
+/**
+ * What a failed system call is by strerror(3): Podman gives 127 and 126 by these words (libpod/oci_util.go), and so does Docker's daemon,
+ * which also tells who has mounted a folder over a file what that is (daemon/errors.go).
+ */
+function errnoWords({ syscall, message }: TareError): string | undefined {
+  return STRERROR[syscall?.errno ?? /: (E[A-Z]+)\b/.exec(message)?.[1] ?? ''];
+}
+
+const STRERROR: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or directory',
+  ENOTDIR: 'not a directory',
+  EACCES: 'permission denied',
+  EPERM: 'operation not permitted',
+};
 
 /** Docker's daemon gives 127 and 126 by these words (daemon/start.go), containerd's shim takes others for "is gone" (process/utils.go). */
 function wordsFor(error: TareError): string | undefined {
@@ -79,6 +97,7 @@ function wordsFor(error: TareError): string | undefined {
       return field && `invalid memory policy ${field}`;
     }
     default: {
+      if (/\(process\.cwd: /.test(error.message)) return 'chdir to cwd failed';
       const [, name, number] = /\bhooks\.([a-zA-Z]+)\[(\d+)\]/.exec(error.message) ?? [];
       return name && `error running ${name} hook #${number}`;
     }

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { checkLog, withEngineWords } from '../../../runtime/cli/oci/log.js';
 import { type ErrorCode, TareError } from '../../../runtime/kernel/error.js';
 
-it.each<[ErrorCode, string, string]>([
+it.each<[ErrorCode, string, string, string?]>([
   ['command-not-found', '"sh": command not found', 'exec: "sh": executable file not found in $PATH: '],
   ['command-not-found', '"/x/y": command not found', 'exec /x/y: no such file or directory: '],
   ['command-not-executable', '"/etc": cannot be executed', 'exec: "/etc": permission denied: '],
@@ -14,10 +14,21 @@ it.each<[ErrorCode, string, string]>([
   ['plan', 'run(["/h"]): ECHILD (hooks.startContainer[0]: a hook)', 'error running startContainer hook #0: '],
   ['config', 'config.json: linux.memoryPolicy.nodes must be a list', 'invalid memory policy node: '],
   ['config', 'config.json: linux.memoryPolicy is no object', ''],
-  ['plan', 'mount("proc"): EPERM (mounts[0])', ''],
-])('%s: %s', (code, message, words) => {
+  ['plan', 'mount("proc"): EINVAL (mounts[0])', ''],
+  ['plan', 'mount("proc"): EPERM (mounts[0])', '', ': operation not permitted'],
+  ['plan', 'mkdir_in_root(rootfs, "/etc/passwd"): ENOTDIR (mounts[7])', '', ': not a directory'],
+  [
+    'plan',
+    'openat2("/a"): ENOENT (process.cwd: where it starts)',
+    'chdir to cwd failed: ',
+    ': no such file or directory',
+  ],
+  ['plan', 'openat2("/a"): EACCES (process.cwd: where it starts)', 'chdir to cwd failed: ', ': permission denied'],
+  ['not-found', 'the root file system /x: ENOENT: no such file or directory', ''],
+  ['permission', 'open("/x"): EACCES', 'permission denied: '],
+])('%s: %s', (code, message, words, after = '') => {
   const told = withEngineWords(new TareError(code, message)) as TareError;
-  expect(told.message).toBe(words + message);
+  expect(told.message).toBe(words + message + after);
   expect(told.code).toBe(code);
 });
 

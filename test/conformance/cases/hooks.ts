@@ -83,6 +83,16 @@ export const hooks = suite('hooks', (it) => {
     },
   );
 
+  it('without an environment of their own they have the runtime’s', 'runc, crun: PATH', async (scene) => {
+    const names = ['prestart', 'createRuntime', 'poststart', 'poststop'];
+    const { it, shared } = await logging(scene, []);
+    it.config.hooks = Object.fromEntries(
+      names.map((name) => [name, [{ path: '/bin/sh', args: ['sh', '-c', `echo "$PASSED" > ${shared}/${name}`] }]]),
+    );
+    ok(await it.run([], { env: { PASSED: 'on' } }));
+    for (const name of names) equal(readFileSync(join(shared, name), 'utf8'), 'on\n', name);
+  });
+
   it(
     'prestart and createRuntime run in the namespaces of the runtime',
     'config.md, hooks: runtime namespace',
