@@ -112,6 +112,12 @@ int step_setdomainname(struct call *call)
     return done(syscall(SYS_setdomainname, string_at(call, 0), (size_t)bytes_at(call, 0).size));
 }
 
+/* Where the PATH is searched, a candidate that cannot be (a link that leads to itself) is none: the next may be the program. */
+static int is_absent(int error, uint64_t candidates)
+{
+    return error == ENOENT || error == ENOTDIR || (error == ELOOP && candidates >> 32 > 1);
+}
+
 /* As exec will look for it, but while a failure can still be told to who creates the container. execve's own answer decides later. */
 int step_expect_program(struct call *call)
 {
@@ -121,7 +127,7 @@ int step_expect_program(struct call *call)
         struct stat file;
         const char *path = plan_string(&self.plan, candidates, i);
         if (stat(path, &file) < 0) {
-            if (errno != ENOENT && errno != ENOTDIR)
+            if (!is_absent(errno, candidates))
                 error = errno;
         } else if (!S_ISREG(file.st_mode) || access(path, X_OK) < 0) {
             error = EACCES;
@@ -141,7 +147,7 @@ int step_exec(struct call *call)
         int one = execute(call, AT_FDCWD, plan_string(&self.plan, candidates, i), 1, 2);
         if (one == EACCES)
             error = EACCES;
-        else if (one != ENOENT && one != ENOTDIR)
+        else if (!is_absent(one, candidates))
             return one;
     }
     return error;

@@ -50,7 +50,10 @@ describe('the message to the agent', () => {
       '/nowhere/agent',
       'failed to connect with seccomp agent (linux.seccomp.listenerPath): connect("/nowhere/agent"): ENOENT',
     ],
-    ['@abstract', 'failed to connect with seccomp agent (linux.seccomp.listenerPath): connect("@abstract"): ECONNREFUSED'],
+    [
+      '@abstract',
+      'failed to connect with seccomp agent (linux.seccomp.listenerPath): connect("@abstract"): ECONNREFUSED',
+    ],
   ])('to %s cannot be sent', (listenerPath, sentence) => {
     expect(() => sendListener({ state, pid: 9, seccomp: { ...(listenerPath && { listenerPath }) } }, 0)).toThrow(
       sentence,

@@ -66,6 +66,8 @@ export function withEngineWords(error: unknown): unknown {
  * which also tells who has mounted a folder over a file what that is (daemon/errors.go).
  */
 function errnoWords({ syscall, message }: TareError): string | undefined {
+  // move_mount(2) says EINVAL where mount(2) has said ENOTDIR.
+  if (message.includes('which must be a file')) return STRERROR.ENOTDIR;
   return STRERROR[syscall?.errno ?? /: (E[A-Z]+)\b/.exec(message)?.[1] ?? ''];
 }
 

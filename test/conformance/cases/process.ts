@@ -1,6 +1,6 @@
 /** What a process is given: user, capabilities, limits, priorities, file system view. config.md, Process and POSIX process. */
 import { deepEqual, equal, match, ok as truthy } from 'node:assert/strict';
-import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { native } from '../../../runtime/kernel/addon.js';
 import { O_DIRECTORY, O_PATH } from '../../../runtime/kernel/constants/open.js';
@@ -19,6 +19,23 @@ export const processes = suite('process', (it) => {
       config.process.env.push('X=1=2', 'XEMPTY=', 'XS=a  b');
     });
     equal(ok(await it.run()), 'a b||*|ü\t|\nX=1=2\nXEMPTY=\nXS=a  b\n');
+  });
+
+  it('a link in PATH that leads to itself is no program', 'config.md, process.args: execvp', async ({ container }) => {
+    const it = container((config) => {
+      config.process.env = ['PATH=/loop:/bin'];
+      config.process.args = ['echo', 'found'];
+    });
+    mkdirSync(join(it.rootfs, 'loop'));
+    for (const name of ['echo', 'no-such']) symlinkSync(name, join(it.rootfs, 'loop', name));
+    equal(ok(await it.run()), 'found\n');
+    const other = container((config) => {
+      config.process.env = ['PATH=/loop:/bin'];
+      config.process.args = ['no-such'];
+    });
+    mkdirSync(join(other.rootfs, 'loop'));
+    symlinkSync('no-such', join(other.rootfs, 'loop/no-such'));
+    refused(await other.run(), /executable file not found in \$PATH/);
   });
 
   it(
