@@ -84,6 +84,7 @@ async function ofImage(
       pull: way,
       ...(platform !== undefined && { platform: parsePlatform(platform) }),
       lease: held,
+      isForContainer: true,
       onProgress,
       onOwn: (own) =>
         say('tare', `${name} is not here: this is ${familiarName(own)} (--pull always asks the registry)`),

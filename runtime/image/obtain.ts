@@ -4,6 +4,7 @@
  */
 import { TareError } from '../kernel/error.js';
 import { loadImage, similarName } from './image.js';
+import type { PulledUnpacked } from './pull-unpacked.js';
 import { familiarName, parseReference, type Reference } from './reference.js';
 import type { PullOptions } from './registry/index.js';
 import type { ImageStore } from './store/index.js';
@@ -18,6 +19,8 @@ export interface ObtainOptions extends Omit<PullOptions, 'lease'> {
   readonly pull?: PullWay;
   /** Here is only what has all its layers as they are sent. A container can do with unpacked ones. */
   readonly isWhole?: boolean;
+  /** A container is made of it at once: what is pulled is unpacked while it comes. */
+  readonly isForContainer?: boolean;
   /**
    * A bare name (`busybox`) that is not here may stand for `localhost/busybox`, where that is: the images that were made without a registry. Told
    * of that image. Without it, a name of Docker Hub's is nothing else.
@@ -28,7 +31,7 @@ export interface ObtainOptions extends Omit<PullOptions, 'lease'> {
 
 /** @param name a name or an id @throws TareError `not-found`, `usage`, and what the registry says: see `pull` */
 export async function obtainImage(store: ImageStore, name: string, options: ObtainOptions): Promise<Image> {
-  const { pull: way = 'missing', isWhole: _isWhole, onOwn: _onOwn, ...pulling } = options;
+  const { pull: way = 'missing', isWhole: _isWhole, onOwn: _onOwn, isForContainer, ...pulling } = options;
   let notHere: TareError | undefined;
   if (way !== 'always')
     try {
@@ -45,15 +48,23 @@ export async function obtainImage(store: ImageStore, name: string, options: Obta
       notHere = error;
     }
   const reference = parseReference(name);
-  // Loaded only when it is needed.
-  const { pull } = await import('./registry/index.js');
-  try {
-    await pull(store, reference, pulling);
-  } catch (error) {
+  const pulled = pullFor(store, reference, pulling, isForContainer).catch(async (error: unknown) => {
     if (!(error instanceof TareError) || options.signal?.aborted) throw error;
     throw await explainPull(store, reference, error, notHere);
-  }
+  });
+  await (await pulled).unpacked;
   return kept(store, loadImage(store, reference, options.platform), name, options);
+}
+
+/** The code of registries is loaded only when it is needed. */
+async function pullFor(
+  store: ImageStore,
+  reference: Reference,
+  options: PullOptions & { readonly lease: Lease },
+  isForContainer = false,
+): Promise<Partial<PulledUnpacked>> {
+  if (isForContainer) return (await import('./pull-unpacked.js')).pullUnpacked(store, reference, options);
+  return (await import('./registry/index.js')).pull(store, reference, options);
 }
 
 /** That of a bare name: one that says neither a registry nor a user of one, and that stands for nothing here. Podman resolves short names in this way too. */

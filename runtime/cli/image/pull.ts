@@ -1,11 +1,10 @@
 /** `tare pull`: an image from its registry, downloaded and unpacked. Its digest is printed, so that a script can go on with it. */
 import { Command } from 'commander';
-import { loadImage } from '../../image/image.js';
 import { explainPull } from '../../image/obtain.js';
 import { parsePlatform } from '../../image/platform.js';
+import { type PulledUnpacked, pullUnpacked } from '../../image/pull-unpacked.js';
 import { familiarName, parseReference } from '../../image/reference.js';
-import { pull } from '../../image/registry/index.js';
-import { openSnapshots } from '../../image/snapshot/index.js';
+import { type Pulled, pull } from '../../image/registry/index.js';
 import { ImageStore } from '../../image/store/index.js';
 import { TareError } from '../../kernel/error.js';
 import { interruptible } from '../interrupt.js';
@@ -59,7 +58,9 @@ Examples:
       await interruptible(async (signal) => {
         try {
           const { allPlatforms = false, foreignLayers = false, mirror: mirrors } = flags;
-          const pulled = pull(store, reference, {
+          const way: (...words: Parameters<typeof pullUnpacked>) => Promise<Pulled & Partial<PulledUnpacked>> =
+            flags.unpack && !allPlatforms ? pullUnpacked : pull;
+          const pulled = way(store, reference, {
             ...registryOptions(flags),
             ...(mirrors && { mirrors }),
             platform,
@@ -69,14 +70,11 @@ Examples:
             onProgress,
             signal,
           });
-          const { target, isUnchanged } = await pulled.catch(async (error: unknown) => {
+          const { target, isUnchanged, unpacked } = await pulled.catch(async (error: unknown) => {
             if (!(error instanceof TareError) || signal.aborted) throw error;
             throw await explainPull(store, reference, error);
           });
-          if (flags.unpack && !allPlatforms) {
-            const image = loadImage(store, reference, platform);
-            await openSnapshots(store).unpack(image, lease, { onProgress, signal });
-          }
+          await unpacked;
           progress.close();
           const what = isUnchanged ? 'is up to date' : 'has been pulled';
           const sentence = `${printable(familiarName(reference))} ${what}\n`;

@@ -15,10 +15,12 @@ import {
   parseIndex,
   parseManifest,
 } from '../../oci/image/index.js';
+import { readConfig } from '../image.js';
 import { choosePlatform, formatPlatform, hostPlatform, runsOn } from '../platform.js';
 import { familiarName, type Reference } from '../reference.js';
 import type { ImageStore } from '../store/index.js';
-import type { Lease } from '../types.js';
+import type { Image, Lease } from '../types.js';
+import { Arrivals } from './arrivals.js';
 import { RegistryClient } from './client.js';
 import { downloadBlob } from './download.js';
 import { endpointsOf } from './endpoint.js';
@@ -37,6 +39,14 @@ export interface PullOptions extends RegistryOptions {
   readonly foreignLayers?: boolean;
   /** Keeps what is pulled beyond this call. */
   readonly lease?: Lease | undefined;
+  /**
+   * Told of each image of which manifest and config are here, before its layers are. `arrived` waits for one of these. A config that cannot be
+   * read is an error then.
+   */
+  readonly onImage?: (
+    image: Pick<Image, 'manifest' | 'config'>,
+    arrived: (layer: Descriptor) => Promise<unknown>,
+  ) => void;
 }
 
 export interface Pulled {
@@ -176,7 +186,20 @@ async function pullImage(pulling: Pulling, manifest: ImageManifest, isAlone: boo
     if (!runsOn(made, options.platform)) throw notMadeFor(familiarName(reference), options.platform, [made]);
   }
   const different = new Map(layers.map((layer) => [layer.digest, layer]));
-  await inParallel(different.values(), PARALLEL, options.signal, (layer, signal) => pullBlob(pulling, layer, signal));
+  const arrivals = new Arrivals(layers);
+  if (isImage && options.onImage) {
+    const made = readConfig(store.content, manifest, familiarName(reference));
+    options.onImage({ manifest, config: made }, arrivals.of);
+  }
+  try {
+    await inParallel(different.values(), PARALLEL, options.signal, async (layer, signal) => {
+      await pullBlob(pulling, layer, signal);
+      arrivals.here(layer);
+    });
+  } catch (error) {
+    arrivals.fail(error);
+    throw error;
+  }
 }
 
 async function pullBlob(pulling: Pulling, blob: Descriptor, signal: AbortSignal | undefined): Promise<void> {
