@@ -3,23 +3,14 @@
  * once, and what a killed build has left is known by nobody holding its lock: the next build, or a prune, ends its container and removes it.
  * flock(2)
  */
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { O_CREAT, O_RDWR } from '../../kernel/constants/open.js';
 import { TareError } from '../../kernel/error.js';
+import type { OwnedFd } from '../../kernel/fd.js';
 import { makeFolders } from '../../kernel/files.js';
-import { tryLock } from '../../kernel/lock.js';
+import { lockNamed } from '../../kernel/lock.js';
 import { removeTreeAt } from '../../kernel/tree.js';
 
 /** Below the root of the store: what builds work in, and the folders that they keep for RUNs. */
@@ -121,14 +112,14 @@ async function removeContainer({ id, stateRoot }: AnnouncedContainer): Promise<v
   }
 }
 
-/** A lock file that goes when it is let go of: who has waited for it looks whether what they hold is still the file of that name. */
+/** A lock file that goes when it is let go of. */
 class StepLock {
   readonly #path: string;
-  readonly #fd: number;
+  readonly #file: OwnedFd;
 
-  private constructor(path: string, fd: number) {
+  private constructor(path: string, file: OwnedFd) {
     this.#path = path;
-    this.#fd = fd;
+    this.#file = file;
   }
 
   static async acquire(path: string, signal?: AbortSignal): Promise<StepLock> {
@@ -141,15 +132,12 @@ class StepLock {
   }
 
   static tryAcquire(path: string): StepLock | undefined {
-    const fd = openSync(path, 'a', 0o600);
-    const here = tryLock(fd) ? statSync(path, { throwIfNoEntry: false }) : undefined;
-    if (here?.ino === fstatSync(fd).ino) return new StepLock(path, fd);
-    closeSync(fd);
-    return undefined;
+    const file = lockNamed(path, O_RDWR | O_CREAT);
+    return file && new StepLock(path, file);
   }
 
   release(): void {
     rmSync(this.#path, { force: true });
-    closeSync(this.#fd);
+    this.#file.close();
   }
 }

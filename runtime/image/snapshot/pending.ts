@@ -7,13 +7,13 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { native } from '../../kernel/addon.js';
-import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../../kernel/constants/open.js';
+import { AT_FDCWD, O_DIRECTORY } from '../../kernel/constants/open.js';
 import { isErrno } from '../../kernel/error.js';
 import type { OwnedFd } from '../../kernel/fd.js';
-import { tryLock } from '../../kernel/lock.js';
+import { isStillNamed, lockNamed } from '../../kernel/lock.js';
 import { removeTreeAt } from '../../kernel/tree.js';
 import { type Digest, splitDigest } from '../../oci/image/index.js';
-import { entriesOf, openDirectory } from './tree.js';
+import { entriesOf } from './tree.js';
 
 /** As all folders of the store that are not finished are called: a collection takes those that nobody has locked. See store/scratch.ts. */
 const PREFIX = 'folder-';
@@ -65,47 +65,27 @@ export class Pending implements Disposable {
   }
 }
 
-/** Locks the folder of this name. Once it is locked it must still be the one of this name: the one who had it may have renamed or removed it. */
+/** undefined when somebody has it, or has removed or renamed it in between. */
 function tryAcquire(path: string): OwnedFd | undefined {
-  const lock = openOrMake(path);
-  try {
-    if (lock && tryLock(lock.fd) && isStill(path, lock.fd)) {
-      // What a process that was killed has left.
-      for (const { name } of entriesOf(lock.fd)) removeTreeAt(join(path, name.toString()));
-      return lock;
-    }
-  } catch (error) {
-    lock?.close();
-    throw error;
-  }
-  lock?.close();
-  return undefined;
-}
-
-/** undefined when it was removed, or renamed, in between. */
-function openOrMake(path: string): OwnedFd | undefined {
   try {
     native.mkdirat(AT_FDCWD, path, 0o700);
   } catch (error) {
     if (!isErrno(error, 'EEXIST')) throw error;
   }
+  const lock = lockNamed(path, O_DIRECTORY);
   try {
-    return openDirectory(AT_FDCWD, path);
+    // What a process that was killed has left.
+    for (const { name } of lock ? entriesOf(lock.fd) : []) removeTreeAt(join(path, name.toString()));
+    return lock;
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) return undefined;
+    lock?.close();
     throw error;
   }
 }
 
-function isStill(path: string, fd: number): boolean {
-  const named = native.fstatat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
-  const locked = native.fstatat(fd, '', AT_EMPTY_PATH);
-  return named !== null && named.ino === locked?.ino && named.dev === locked.dev;
-}
-
 function discard(path: string, lock: OwnedFd): void {
   try {
-    if (isStill(path, lock.fd)) removeTreeAt(path);
+    if (isStillNamed(path, lock.fd)) removeTreeAt(path);
   } finally {
     lock.close();
   }

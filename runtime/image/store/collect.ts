@@ -5,7 +5,9 @@
 import { existsSync, lstatSync, readdirSync, renameSync, rmSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { O_DIRECTORY } from '../../kernel/constants/open.js';
 import { TareError } from '../../kernel/error.js';
+import { lockNamed } from '../../kernel/lock.js';
 import { removeTreeAt } from '../../kernel/tree.js';
 import type { Descriptor, Digest } from '../../oci/image/index.js';
 import type { ContentStore } from '../types.js';
@@ -14,7 +16,6 @@ import { tryOpenPartial } from './ingest.js';
 import type { LayoutNames } from './layout.js';
 import { dropDeadLeases, strangers } from './lease.js';
 import { Reach } from './reach.js';
-import { lockFolder } from './scratch.js';
 import type { SnapshotFolders } from './snapshot-folders.js';
 
 export interface Collected {
@@ -155,7 +156,7 @@ function sweepLeftovers(folder: string, { partials }: CollectOptions, tally: Tal
 }
 
 function sweepFolder(path: string, tally: Tally): void {
-  using lock = lockFolder(path);
+  using lock = lockNamed(path, O_DIRECTORY);
   if (!lock) return;
   tally.bytes += bytesIn(path);
   tally.leftovers += 1;
