@@ -113,13 +113,17 @@ export interface UnpackOptions {
 /** Layers that are unpacked, each in a folder of its own, known by their chain id (config.md, "Layer ChainID"). */
 export interface Snapshots {
   /**
-   * Unpacks the layers that are not there yet, several at a time, and gives the chain id of the uppermost. Kept by the lease.
+   * Unpacks the layers that are not there yet, several at a time, and gives the chain id of the uppermost; undefined of an image without layers
+   * (FROM scratch). Kept by the lease.
    * @throws TareError `protocol` (a hostile or damaged layer), `no-space`: nothing of the layer is left then
    */
-  unpack(image: Pick<Image, 'manifest' | 'config'>, lease: Lease, options?: UnpackOptions): Promise<Digest>;
+  unpack(image: Pick<Image, 'manifest' | 'config'>, lease: Lease, options?: UnpackOptions): Promise<Digest | undefined>;
   has(chainId: Digest): boolean;
-  /** The folders of the layer and those below it, the uppermost first. @throws TareError `not-found` */
-  lower(chainId: Digest): readonly string[];
+  /**
+   * The folders of the layer and those below it, the uppermost first; none of no layer.
+   * @throws TareError `not-found`; `unsupported` when a process of another user namespace has unpacked one: see `SnapshotFacts.overlay`
+   */
+  lower(chainId: Digest | undefined): readonly string[];
   /** Bytes on disk of this layer alone. */
   usage(chainId: Digest): number;
   /** A new empty upper and work folder over it, in `folder`, which is the caller's to remove. O(1) in the size of the image. `undefined`: over nothing. */

@@ -67,7 +67,6 @@ async function withTree(
 ): Promise<void> {
   using lease = store.lease();
   const image = imageOf(store, target);
-  if (image.manifest.layers.length === 0) throw new TareError('usage', 'what has been built has no files to write');
   const snapshots = openSnapshots(store);
   const chainId = await snapshots.unpack(image, lease, { signal });
   using root = await mountOverlay({ lower: snapshots.lower(chainId) });

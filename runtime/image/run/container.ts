@@ -48,6 +48,8 @@ export async function imageContainer(
   const snapshots = openSnapshots(store);
   const chainId = await snapshots.unpack(image, lease, { onProgress, signal });
   const lower = snapshots.lower(chainId);
+  // What lies below a container of an image without layers. Beside the layers, so that its owners are mapped in one with theirs.
+  const nothing = join(store.root, 'nothing');
   // Another state root may have a container of this id: what is undone must be this one's.
   const path = join(
     resolve(containers ?? containersRoot()),
@@ -72,15 +74,20 @@ export async function imageContainer(
       rootfs,
       home,
       config,
-      overlay: { lower, upper: join(path, 'upper'), work: join(path, 'work') },
+      overlay: {
+        lower: chainId === undefined ? [nothing] : lower,
+        upper: join(path, 'upper'),
+        work: join(path, 'work'),
+      },
     };
     let kept: Lease | undefined;
     const fill = async (stateDirectory: string) => {
       makeFolder(path, rootfs);
       writeOwner(path, stateDirectory);
       kept = store.lease(stateDirectory);
-      kept.addSnapshot(chainId);
+      if (chainId !== undefined) kept.addSnapshot(chainId);
       snapshots.prepare(chainId, path);
+      if (chainId === undefined) mkdirSync(nothing, { recursive: true, mode: 0o755 });
       await fillVolumes(volumes, root.fd);
       root.close();
     };

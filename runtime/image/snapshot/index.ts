@@ -49,10 +49,12 @@ class StoreSnapshots implements Snapshots {
     this.#unfinished = join(store.root, 'ingest');
   }
 
-  async unpack(image: Pick<Image, 'manifest' | 'config'>, lease: Lease, options: UnpackOptions = {}): Promise<Digest> {
+  async unpack(
+    image: Pick<Image, 'manifest' | 'config'>,
+    lease: Lease,
+    options: UnpackOptions = {},
+  ): Promise<Digest | undefined> {
     const tasks = layersOf(image);
-    const top = tasks.at(-1);
-    if (!top) throw new TareError('unsupported', 'the image has no layers: there is nothing to unpack');
     // Leased before it is looked for: what is found stays.
     for (const { chainId } of tasks) lease.addSnapshot(chainId);
     using threads = new LayerThreads();
@@ -60,18 +62,20 @@ class StoreSnapshots implements Snapshots {
     const read = (task: LayerTask, slots: Slots, signal: AbortSignal) =>
       this.#read(task, slots, { ...options, signal }, apply(task));
     await unpackAll(tasks, { read }, options.signal);
-    return top.chainId;
+    return tasks.at(-1)?.chainId;
   }
 
   has(chainId: Digest): boolean {
     return this.#folders.find(chainId) !== undefined;
   }
 
-  lower(chainId: Digest): readonly string[] {
+  lower(chainId: Digest | undefined): readonly string[] {
     const folders: string[] = [];
     for (let at: Digest | undefined = chainId; at !== undefined; ) {
       const found = this.#folders.find(at);
       if (!found) throw new TareError('not-found', `the layer ${shortDigest(at)} is not unpacked`);
+      const overlay = this.#folders.overlayOf(found.fs);
+      if (overlay !== undefined && overlay !== flavour()) throw foreign(at, overlay, this.#store.root);
       folders.push(found.fs);
       at = found.parent;
     }
@@ -194,7 +198,8 @@ class StoreSnapshots implements Snapshots {
     { chainId, diffId, parent }: Pick<LayerTask, 'chainId' | 'diffId' | 'parent'>,
     size = treeUsage(AT_FDCWD, join(pending.path, 'fs')),
   ): void {
-    this.#folders.publish(pending.path, { chainId, diffId, size, ...(parent !== undefined && { parent }) });
+    const facts = { chainId, diffId, size, overlay: flavour(), ...(parent !== undefined && { parent }) };
+    this.#folders.publish(pending.path, facts);
   }
 }
 
@@ -213,6 +218,16 @@ function inThread({ descriptor }: LayerTask, all: readonly LayerTask[], { arrive
 /** Whose attributes the overlays of this process read: see merged.ts. */
 function flavour(): OverlayFlavour {
   return inFirstUserNamespace() ? 'trusted' : 'user';
+}
+
+/** Its opaque folders would show what they hide, as nobody reads the attributes that say so. */
+function foreign(chainId: Digest, overlay: OverlayFlavour, root: string): TareError {
+  const [by, here] = overlay === 'trusted' ? ['outside of', 'in one'] : ['in', 'outside of it'];
+  return new TareError(
+    'unsupported',
+    `the layer ${shortDigest(chainId)} of ${root} was unpacked ${by} a user namespace, and cannot be read ${here}: have two stores, by --root or TARE_ROOT`,
+    { path: root },
+  );
 }
 
 /** At most a hundred times a layer. */

@@ -3,7 +3,7 @@
  * from the folders. One is published as a whole, or not at all.
  */
 import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { writeFileAtomic } from '../../kernel/files.js';
 import { type Digest, isDigest } from '../../oci/image/index.js';
 import type { StoreDatabase } from './database.js';
@@ -16,6 +16,8 @@ export interface SnapshotFacts {
   readonly diffId: Digest;
   /** Bytes on disk. */
   readonly size: number;
+  /** Whose attributes mark its opaque folders: `user` where it was unpacked in a user namespace. On the disk alone; older ones do not say. */
+  readonly overlay?: 'trusted' | 'user';
 }
 
 export class SnapshotFolders {
@@ -32,6 +34,11 @@ export class SnapshotFolders {
     const row = this.#database.get<Row>('SELECT * FROM snapshots WHERE chain_id = ?', chainId);
     const fs = row && join(this.#folder, String(row.id), 'fs');
     return row && fs !== undefined && existsSync(fs) ? { ...factsOf(row), fs } : undefined;
+  }
+
+  /** As `SnapshotFacts.overlay`, of the folder that `find` has given. */
+  overlayOf(fs: string): SnapshotFacts['overlay'] {
+    return readFacts(dirname(fs))?.overlay;
   }
 
   /**
@@ -86,9 +93,10 @@ export function readFacts(folder: string): SnapshotFacts | undefined {
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
-  const { chainId, parent, diffId, size } = read;
+  const { chainId, parent, diffId, size, overlay } = read;
   if (!isDigest(chainId) || !isDigest(diffId) || !(parent === undefined || isDigest(parent))) return undefined;
-  return typeof size === 'number' && Number.isSafeInteger(size) ? { chainId, parent, diffId, size } : undefined;
+  if (typeof size !== 'number' || !Number.isSafeInteger(size)) return undefined;
+  return { chainId, parent, diffId, size, ...((overlay === 'trusted' || overlay === 'user') && { overlay }) };
 }
 
 const FACTS = 'snapshot.json';

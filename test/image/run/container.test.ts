@@ -20,7 +20,7 @@ import { loadImage } from '../../../runtime/image/image.js';
 import { collectFolders, imageContainer, type RunSettings } from '../../../runtime/image/run/index.js';
 import { openSnapshots } from '../../../runtime/image/snapshot/index.js';
 import { ImageStore } from '../../../runtime/image/store/index.js';
-import { busyboxImage, makeLayer, putImage } from '../../harness/images.js';
+import { busyboxImage, makeImage, makeLayer, putImage } from '../../harness/images.js';
 
 const missing = process.geteuid?.() === 0 ? undefined : 'a container without a user namespace needs root';
 
@@ -153,6 +153,19 @@ else
       );
       expect(output).toContain('ls: /bin/od: No such file or directory\nls: /etc/group: No such file or directory\n');
       expect(statSync(busybox)).toMatchObject({ ino: before.ino, size: before.size });
+    });
+
+    it('of an image without layers has an empty root, in which what is mounted runs', async () => {
+      await putImage(store, makeImage([], { config: { Cmd: ['/nothing'] } }), 'nothing:1');
+      await expect(run('nothing:1')).rejects.toMatchObject({ exitCode: 127 });
+      const busybox = { destination: '/busybox', type: 'bind', source: '/bin/busybox', options: ['rbind', 'ro'] };
+      const command = ['/busybox', 'ls', '/'];
+      const idMappings = [{ containerID: 0, hostID: 400_000, size: 10_000 }];
+      for (const more of [{}, { idMappings }])
+        expect(await run('nothing:1', { command, mounts: [busybox], ...more })).toEqual({
+          code: 0,
+          output: 'busybox\ndev\nproc\nsys\n',
+        });
     });
 
     it('has its folder removed by whoever finds that its state is gone', async () => {

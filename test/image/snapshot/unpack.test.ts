@@ -64,7 +64,10 @@ function leftIn(folder: string): string[] {
 async function unpack(from: TestImage, name = 'test:1', progress?: Progress[]): Promise<Digest> {
   await putImage(store, from, name);
   using lease = store.lease();
-  return openSnapshots(store).unpack(loadImage(store, name), lease, { onProgress: (one) => progress?.push(one) });
+  const chainId = await openSnapshots(store).unpack(loadImage(store, name), lease, {
+    onProgress: (one) => progress?.push(one),
+  });
+  return chainId as Digest;
 }
 
 describe('unpack', () => {
@@ -128,6 +131,30 @@ describe('unpack', () => {
     await expect(unpacking).rejects.toBe(reason);
     expect(leftIn('ingest')).toEqual([]);
   });
+});
+
+it('an image without layers has no folder, and an empty tree', async () => {
+  await putImage(store, makeImage([]), 'nothing');
+  using lease = store.lease();
+  const snapshots = openSnapshots(store);
+  const chainId = await snapshots.unpack(loadImage(store, 'nothing'), lease);
+  expect([chainId, snapshots.lower(chainId), leftIn('snapshots')]).toEqual([undefined, [], []]);
+  using merged = await mountOverlay({ lower: [] });
+  expect(readdirSync(`/proc/self/fd/${merged.fd}`)).toEqual([]);
+});
+
+it('what was unpacked in a user namespace is not read outside of it, and what does not say where is', async () => {
+  const snapshots = openSnapshots(store);
+  const chainId = await unpack(image);
+  const facts = join(snapshots.lower(chainId)[1] as string, '../snapshot.json');
+  const said = JSON.parse(readFileSync(facts, 'utf8'));
+  expect(said.overlay).toBe('trusted');
+  writeFileSync(facts, JSON.stringify({ ...said, overlay: 'user' }));
+  expect(() => snapshots.lower(chainId)).toThrow(
+    / was unpacked in a user namespace, and cannot be read outside of it: have two stores, by --root/,
+  );
+  writeFileSync(facts, JSON.stringify({ ...said, overlay: undefined }));
+  expect(snapshots.lower(chainId)).toHaveLength(3);
 });
 
 describe('a layer that is refused leaves nothing', () => {
