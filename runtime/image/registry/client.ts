@@ -41,6 +41,8 @@ export interface Ask extends Omit<Exchange, 'url' | 'signal'> {
 
 const MAX_REDIRECTS = 5;
 const REDIRECTS = [301, 302, 303, 307, 308];
+/** The same request, with its body, goes elsewhere: RFC 9110, sections 15.4.8 and 15.4.9. Others would make a GET of it, which sends nothing. */
+const SAME_REQUEST = [307, 308];
 
 export class RegistryClient implements Disposable {
   private constructor(
@@ -112,7 +114,8 @@ export class RegistryClient implements Disposable {
     for (let redirects = 0; ; ) {
       const { answer, isAuthorized } = await this.#exchange(url, ask);
       if (ask.expect.includes(answer.status)) return answer;
-      if (REDIRECTS.includes(answer.status) && (ask.method === 'GET' || ask.method === 'HEAD')) {
+      const followed = ask.method === 'GET' || ask.method === 'HEAD' ? REDIRECTS : SAME_REQUEST;
+      if (followed.includes(answer.status)) {
         answer.discard();
         if (++redirects > MAX_REDIRECTS) throw new TareError('protocol', `${this.name} redirects in a circle`);
         url = this.resolve(answer.headers.location, url);

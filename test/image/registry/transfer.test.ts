@@ -89,6 +89,40 @@ describe('an upload', () => {
     }
   });
 
+  it('goes where the registry sends it, with its body and without our credentials', async () => {
+    await using near = await FakeRegistry.start();
+    await using far = await FakeRegistry.start();
+    const sessions = '/v2/team/app/blobs/uploads/';
+    near.lie = ({ method, path, headers }, response) => {
+      if (headers.authorization === undefined) response.writeHead(401, { 'www-authenticate': 'Basic realm="near"' });
+      else if (path === sessions) response.writeHead(307, { location: `http://${far.host}${sessions}` });
+      else if (method === 'PUT') response.writeHead(201);
+      else return false;
+      response.end();
+      return true;
+    };
+    far.lie = ({ method, path }, response) => {
+      // A store of objects behind it: a location elsewhere at first, and then a place for the bytes.
+      if (method === 'POST') response.writeHead(202, { location: '/begun' });
+      else if (path.startsWith('/begun')) response.writeHead(308, { location: `${path.replace('/begun', '/bytes')}` });
+      else response.writeHead(method === 'PATCH' ? 202 : 201);
+      response.end();
+      return true;
+    };
+    using one = await makeStore();
+    const name = `${near.host}/team/app:1`;
+    await putImage(one.store, image, name);
+    await push(one.store, parseReference(name), {
+      ...QUICK,
+      credentials: { kind: 'password', username: 'ann', password: 'secret' },
+    });
+    const sizes = [...image.blobs.values()].map((blob) => blob.length).filter((_, i) => i < 2);
+    const sent = far.seen.filter(({ path }) => path.startsWith('/bytes?digest='));
+    expect(sent.map(({ headers }) => Number(headers['content-length'])).sort()).toEqual(sizes.sort());
+    expect(far.seen.every(({ headers }) => headers.authorization === undefined)).toBe(true);
+    expect(far.seen.filter(({ method }) => method === 'POST')).toHaveLength(2);
+  });
+
   it('of what is not here as a whole sends nothing', async () => {
     await using fake = await FakeRegistry.start();
     using one = await makeStore();
