@@ -22,10 +22,9 @@ Examples:
     )
     .action(({ all }: { all?: boolean }) =>
       withStoreAsOwnRoot(async (store) => {
-        const { untagged, blobs, snapshots, leftovers, containers, bytes } = await prune(store, {
-          all,
-          containers: containersFolder(),
-        });
+        const { untagged, blobs, snapshots, leftovers, containers, bytes } = await store.makingRoom(() =>
+          prune(store, { all, containers: containersFolder() }),
+        );
         // What had no name was known by its digest.
         for (const name of untagged) await print(`${isDigest(name) ? 'Deleted' : 'Untagged'}: ${printable(name)}\n`);
         const counts: [number, string, string?][] = [

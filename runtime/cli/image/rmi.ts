@@ -28,7 +28,7 @@ Examples:
         const gone = new Set<Digest>();
         for (const image of images) {
           try {
-            const { untagged, nameless } = await removeImage(store, image, { force });
+            const { untagged, nameless } = await store.makingRoom(() => removeImage(store, image, { force }));
             for (const name of untagged) await print(`Untagged: ${printable(name)}\n`);
             for (const { digest } of nameless) gone.add(digest);
           } catch (error) {
@@ -37,7 +37,7 @@ Examples:
           }
         }
         if (gone.size === 0) return;
-        await store.collectGarbage();
+        await store.makingRoom(() => store.collectGarbage());
         // A container, a build's cache or another command may keep it for now.
         for (const digest of gone) if (!store.content.has(digest)) await print(`Deleted: ${digest}\n`);
       }),

@@ -122,7 +122,7 @@ export class StoreDatabase implements Disposable {
       return damaged(path, error);
     }
     if (code.startsWith('SQLITE_READONLY') || code.startsWith('SQLITE_CANTOPEN'))
-      return new TareError('permission', `${path} cannot be written`, { cause: error, path });
+      return notOurs(path, 'written', error);
     return new TareError('system-call', `${path}: ${(error as Error).message}`, { cause: error, path });
   }
 }
@@ -143,6 +143,14 @@ function damaged(path: string, cause?: unknown): TareError {
   return new TareError('state', `${path} is damaged; it is made anew when the store is opened next`, { cause, path });
 }
 
+function notOurs(path: string, what: string, cause: unknown): TareError {
+  return new TareError(
+    'permission',
+    `${path} cannot be ${what}: it belongs to somebody else, or its file system is read-only; --root or TARE_ROOT names another place`,
+    { cause, path },
+  );
+}
+
 function markOf(path: string): string {
   return `${path}.damaged`;
 }
@@ -155,8 +163,7 @@ function open(path: string): Sqlite.Database {
   try {
     return new loaded(path, { timeout: PATIENCE });
   } catch (error) {
-    if ((error as { code?: unknown }).code === 'SQLITE_CANTOPEN')
-      throw new TareError('permission', `${path} cannot be opened`, { cause: error, path });
+    if ((error as { code?: unknown }).code === 'SQLITE_CANTOPEN') throw notOurs(path, 'opened', error);
     throw error;
   }
 }

@@ -1,16 +1,24 @@
-/** What the kernel refuses the store: a full disk has a code of its own, since people can do something about it. */
+/** What the kernel refuses the store: a full disk, and a store of somebody else, have codes of their own, since people can do something about them. */
 import { TareError } from '../../kernel/error.js';
 
-/** The same error, or TareError `no-space` where the disk, or the quota, is full. `doing` says what could not be done. */
+/** The same error, or TareError: `no-space` where the disk, or the quota, is full; `permission`. `doing` says what could not be done. */
 export function storeFailure(error: unknown, doing: string): unknown {
   const errno = error instanceof TareError ? error.syscall?.errno : (error as NodeJS.ErrnoException | undefined)?.code;
   if (errno === 'ENOSPC') return noSpace('no space left on its disk', doing, error);
   if (errno === 'EDQUOT') return noSpace('the disk quota is used up', doing, error);
+  if (errno === 'EROFS') return refused('its file system is read-only', doing, error);
+  // Of calls of our own the error is a sentence already, and may be about something else.
+  if (!(error instanceof TareError) && (errno === 'EACCES' || errno === 'EPERM'))
+    return refused('it belongs to somebody else', doing, error);
   return error;
 }
 
 export function isNoSpace(error: unknown): boolean {
   return error instanceof TareError && error.code === 'no-space';
+}
+
+function refused(why: string, doing: string, cause: unknown): TareError {
+  return new TareError('permission', `${doing}: ${why}; --root or TARE_ROOT names another place`, { cause });
 }
 
 function noSpace(why: string, doing: string, cause: unknown): TareError {

@@ -13,10 +13,11 @@ import { BuildCache } from './cache.js';
 import { type Collected, type CollectOptions, collect } from './collect.js';
 import { BlobFolder } from './content.js';
 import { isDamaged, removeDatabase, StoreDatabase } from './database.js';
-import { storeFailure } from './failures.js';
+import { isNoSpace, storeFailure } from './failures.js';
 import { LayoutNames } from './layout.js';
 import { leaseOfFolder, leaseOfProcess } from './lease.js';
 import { fillDatabase } from './rebuild.js';
+import { giveUpReserve, keepReserve } from './reserve.js';
 import { makeScratch, type Scratch } from './scratch.js';
 import { SnapshotFolders } from './snapshot-folders.js';
 import { type Verified, verify } from './verify.js';
@@ -55,12 +56,22 @@ export class ImageStore implements Disposable {
   /** Opens the store, or makes one. @throws TareError `no-space`, `permission` */
   static async open(root: string = join(dataRoot(), 'images')): Promise<ImageStore> {
     const folder = resolve(root);
-    try {
-      makeLayout(folder);
-      return new ImageStore(folder, await openDatabase(folder));
-    } catch (error) {
-      throw storeFailure(error, `the image store ${folder} cannot be opened`);
-    }
+    const open = async () => {
+      try {
+        makeLayout(folder);
+        return new ImageStore(folder, await openDatabase(folder));
+      } catch (error) {
+        throw storeFailure(error, `the image store ${folder} cannot be opened`);
+      }
+    };
+    const store = await orWithReserve(folder, open);
+    keepReserve(folder);
+    return store;
+  }
+
+  /** Work that makes room, and needs a little to begin with: on a full disk it is done again with what was kept for that. */
+  makingRoom<T>(work: () => Promise<T>): Promise<T> {
+    return orWithReserve(this.root, work);
   }
 
   /**
@@ -96,10 +107,21 @@ export class ImageStore implements Disposable {
 
   close(): void {
     this.database.close();
+    // What its journal took is free again.
+    if (existsSync(this.root)) keepReserve(this.root);
   }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+}
+
+async function orWithReserve<T>(root: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isNoSpace(error) || !giveUpReserve(root)) throw error;
+    return await work();
   }
 }
 

@@ -1,16 +1,18 @@
 /** A full disk: a clear error, nothing half-made, and a way out. The disk is a small tmpfs. tmpfs(5) */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, rmdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmdirSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { listImages } from '../../../runtime/image/list.js';
 import { prune } from '../../../runtime/image/prune.js';
 import { parseReference } from '../../../runtime/image/reference.js';
 import { removeImage } from '../../../runtime/image/remove.js';
 import { ImageStore } from '../../../runtime/image/store/index.js';
+import { RESERVE_BYTES } from '../../../runtime/image/store/reserve.js';
 import { digestOf } from '../../../runtime/oci/image/index.js';
-import { makeImage, makeLayer, putImage } from '../../harness/images.js';
+import { makeImage, makeLayer, putImage, type TestLayer } from '../../harness/images.js';
 
 let disk: string;
 
@@ -85,6 +87,35 @@ describe('a full disk', () => {
     rmSync(join(disk, 'filler'));
     await store.collectGarbage();
     expect(store.database.all('SELECT * FROM leases')).toEqual([]);
+  });
+
+  it('without a byte left is opened all the same, and makes room', async () => {
+    const root = join(disk, 'images');
+    const [layer, other] = ['a', 'b'].map(() => makeLayer(randomBytes(600_000), 'none')) as [TestLayer, TestLayer];
+    {
+      using store = await ImageStore.open(root);
+      await putImage(store, makeImage([layer]), 'one');
+      await putImage(store, makeImage([other]), 'two');
+    }
+    fill();
+    {
+      using store = await ImageStore.open(root);
+      expect(listImages(store)).toHaveLength(2);
+    }
+    {
+      using store = await ImageStore.open(root);
+      await removeImage(store, 'one');
+      expect((await store.collectGarbage()).bytes).toBeGreaterThan(600_000);
+    }
+    using store = await ImageStore.open(root);
+    // It was opened while there was room.
+    rmSync(join(disk, 'filler'));
+    fill();
+    await store.makingRoom(() => removeImage(store, 'two'));
+    expect((await store.makingRoom(() => store.collectGarbage())).bytes).toBeGreaterThan(600_000);
+    expect((await store.verify()).problems).toEqual([]);
+    store.close();
+    expect(statSync(join(root, 'reserve')).size).toBe(RESERVE_BYTES);
   });
 
   it('has room again once an image is removed and the store is pruned', async () => {

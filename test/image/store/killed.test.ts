@@ -54,6 +54,7 @@ it('a store outlives whoever uses it', { timeout: KILLS * 5000 }, async () => {
       'leases',
       'lock',
       'oci-layout',
+      'reserve',
       'snapshots',
       'tare.db',
       'tare.db-shm',
