@@ -50,9 +50,7 @@ describe('images on Linux 6.1, with cgroups of version 2', { timeout: 600_000 },
       status: 0,
       said: expect.stringMatching(/(^|\n)hi\n$/),
     });
-    expect(await ok('findmnt -n -o FSTYPE /var/lib/tare; ls -A /var/lib/tare')).toBe(
-      'ext4\ncontainers\nimages\n',
-    );
+    expect(await ok('findmnt -n -o FSTYPE /var/lib/tare; ls -A /var/lib/tare')).toBe('ext4\ncontainers\nimages\n');
   });
 
   it('a container of an image has its files, a layer of its own, and a limit that holds', async () => {
