@@ -193,11 +193,14 @@ export class Bench {
   }
 }
 
-/** Compiles the keeper into `folder`. */
-function buildKeeper(folder: string): string {
+/** Compiles the keeper into `folder`; where there is one already, in a machine that would take long to compile it, that is $CONFORMANCE_KEEPER. */
+export function buildKeeper(folder: string, flags: readonly string[] = []): string {
+  if (process.env.CONFORMANCE_KEEPER) return process.env.CONFORMANCE_KEEPER;
   const path = join(folder, 'keeper');
   const source = join(packageRoot(), 'test/conformance/keeper.c');
-  const { status, stderr, error } = spawnSync('cc', ['-Wall', '-O1', '-o', path, source], { encoding: 'utf8' });
+  const { status, stderr, error } = spawnSync('cc', ['-Wall', '-O1', ...flags, '-o', path, source], {
+    encoding: 'utf8',
+  });
   if (status !== 0) throw error ?? new Error(stderr);
   return path;
 }

@@ -46,8 +46,8 @@ export async function main(argv: readonly string[], say: Say): Promise<boolean> 
     throw new TareError('usage', `--only takes validation or own, not ${values.only}`);
   const wanted = (name: string) => positionals.length === 0 || positionals.some((part) => name.includes(part));
   const asked = (name: string) => values.runtime === undefined || values.runtime.includes(name);
-  const laboratory = values.vm ? await openLaboratory(say) : undefined;
-  const runtimes = (laboratory ? Object.keys(laboratory.runtimes) : ['runc', 'tare-oci']).filter(asked);
+  const laboratory = values.vm ? await openLaboratory(say, asked) : undefined;
+  const runtimes = laboratory ? Object.keys(laboratory.runtimes) : ['runc', 'tare-oci'].filter(asked);
   try {
     let good = true;
     if (values.only !== 'own')

@@ -1,30 +1,37 @@
 /**
- * The same inside a virtual machine, whose kernel has cgroups of version 2 and nothing else. Tare is part of the machine's image;
+ * The same inside a virtual machine, whose kernel has cgroups of version 2 and nothing else. Tare is put there in one file (see one-file.ts);
  * the other runtimes are this host's, with their libraries; the validation programs are carried in one by one, because they are large.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
-import { packageRoot } from '../../runtime/kernel/places.js';
 import { createProvider, type Machine } from '../../runtime/vm/index.js';
+import { buildKeeper } from './bench.js';
+import { putOneFile } from './one-file.js';
 import type { Outcome } from './own.js';
 import type { Result } from './validation/run.js';
 
 const HOME = '/mnt';
-const MAIN = '/opt/tare/dist/test/conformance/main.js';
+const KEEPER = `${HOME}/keeper`;
+const ENV = { CONFORMANCE_PATIENCE: '150', CONFORMANCE_KEEPER: KEEPER };
 const HOUR_MS = 3_600_000;
 
 export interface Laboratory {
-  /** Paths in the machine, by name: tare-oci, and those of runc and crun that this host has. */
+  /** Paths in the machine, by name: of tare-oci, and of runc and crun where this host has them; of those that were asked for. */
   readonly runtimes: Readonly<Record<string, string>>;
   own(runtime: string, filter: string): Promise<Outcome[]>;
   validate(suite: string, runtime: string, name: string): Promise<Result>;
   close(): Promise<void>;
 }
 
-export async function openLaboratory(say: (sentence: string) => void): Promise<Laboratory> {
+/** @param asked which runtimes are wanted, by name: what is not asked for is not put there */
+export async function openLaboratory(
+  say: (sentence: string) => void,
+  asked: (runtime: string) => boolean,
+): Promise<Laboratory> {
   const provider = await createProvider();
   let machine: Machine | undefined;
   const close = async () => {
@@ -34,17 +41,15 @@ export async function openLaboratory(say: (sentence: string) => void): Promise<L
   try {
     machine = await provider.create({ onProgress: say });
     const it = machine;
-    await must(it, [
-      'sh',
-      '-ec',
-      `mount -t tmpfs -o mode=755 tmpfs ${HOME} && mkdir -p ${HOME}/suite/t /opt/tare/test/conformance`,
-    ]);
-    const keeper = join(packageRoot(), 'test/conformance/keeper.c');
-    await it.writeFile('/opt/tare/test/conformance/keeper.c', readFileSync(keeper));
-    const runtimes: Record<string, string> = { 'tare-oci': '/opt/tare/dist/bin/tare-oci' };
-    for (const path of ['/usr/sbin/runc', '/usr/bin/crun']) {
-      if (existsSync(path)) runtimes[basename(path)] = await carry(it, path);
-    }
+    await must(it, ['sh', '-ec', `mount -t tmpfs -o mode=755 tmpfs ${HOME} && mkdir -p ${HOME}/suite/t`]);
+    await it.writeFile(KEEPER, keeper(), 0o755);
+    say('putting programs into the machine, each in one file');
+    const main = await putOneFile(it, 'test/conformance/main.js', 'conformance', [['own', 'true', 'start runs']], ENV);
+    const runtimes: Record<string, string> = {};
+    for (const path of ['/usr/sbin/runc', '/usr/bin/crun'].filter((one) => existsSync(one) && asked(basename(one))))
+      runtimes[basename(path)] = await carry(it, path);
+    if (asked('tare-oci'))
+      runtimes['tare-oci'] = await putOneFile(it, 'runtime/cli/oci.js', 'tare-oci', await warmUps(it));
     const carried = new Set<string>();
     const put = async (from: string, to: string) => {
       if (!carried.has(to)) await it.writeFile(to, readFileSync(from), 0o755);
@@ -52,12 +57,12 @@ export async function openLaboratory(say: (sentence: string) => void): Promise<L
     };
     return {
       runtimes,
-      own: (runtime, filter) => results<Outcome>(it, ['own', runtime, filter]),
+      own: (runtime, filter) => results<Outcome>(it, [main, 'own', runtime, filter]),
       validate: async (suite, runtime, name) => {
         for (const file of readdirSync(suite).filter((one) => one === 'runtimetest' || /-amd64\.tar\.gz$/.test(one)))
           await put(join(suite, file), `${HOME}/suite/${file}`);
         await it.writeFile(`${HOME}/suite/t/${name}`, readFileSync(join(suite, 't', name)), 0o755);
-        const [result] = await results<Result>(it, ['validation', `${HOME}/suite`, runtime, name]);
+        const [result] = await results<Result>(it, [main, 'validation', `${HOME}/suite`, runtime, name]);
         await must(it, ['rm', `${HOME}/suite/t/${name}`]);
         return result ?? { name, as: 'fail', why: 'the machine has said nothing' };
       },
@@ -69,22 +74,43 @@ export async function openLaboratory(say: (sentence: string) => void): Promise<L
   }
 }
 
-/** A program of this host and its libraries, behind a script that finds them. Returns its path in the machine. */
+/** The life of a container whose program there is not. */
+async function warmUps(machine: Machine): Promise<string[][]> {
+  const bundle = `${HOME}/warm-up`;
+  await must(machine, ['mkdir', '-p', `${bundle}/rootfs`]);
+  const spec = ['tare-oci', 'spec', '--bundle', bundle];
+  await must(machine, ['sh', '-ec', `${spec.join(' ')}; sed -i '/"terminal"/s/true/false/' ${bundle}/config.json`]);
+  const global = ['--root', `${bundle}/states`];
+  const calls = ['run --bundle', 'create --bundle', 'start', 'state', 'exec', 'kill', 'delete --force', 'list'];
+  return calls.map((call) => [...global, ...call.split(' '), ...(call.includes('bundle') ? [bundle] : []), 'warm-up']);
+}
+
+/** A program of this host, with those of its libraries that the machine, which is of the same Debian, does not have. */
 async function carry(machine: Machine, path: string): Promise<string> {
-  const folder = `${HOME}/${basename(path)}.d`;
-  await must(machine, ['mkdir', '-p', folder]);
   const linked = execFileSync('ldd', [path], { encoding: 'utf8' });
-  for (const [, library] of linked.matchAll(/ => (\/\S+)/g))
-    await machine.writeFile(`${folder}/${basename(library as string)}`, readFileSync(library as string), 0o755);
-  await machine.writeFile(`${folder}/program`, readFileSync(path), 0o755);
+  for (const [, library] of linked.matchAll(/ => (\/\S+)/g)) {
+    const to = `/usr/lib/x86_64-linux-gnu/${basename(library as string)}`;
+    if ((await machine.exec(['test', '-e', to])).status !== 0)
+      await machine.writeFile(to, readFileSync(library as string), 0o755);
+  }
   const to = `${HOME}/${basename(path)}`;
-  await machine.writeFile(to, `#!/bin/sh\nexec env LD_LIBRARY_PATH=${folder} ${folder}/program "$@"\n`, 0o755);
+  await machine.writeFile(to, readFileSync(path), 0o755);
   return to;
 }
 
+/** Static: it owes nothing to the machine. */
+function keeper(): Buffer {
+  const folder = mkdtempSync(join(tmpdir(), 'tare-keeper-'));
+  try {
+    return readFileSync(buildKeeper(folder, ['-static']));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 async function results<T>(machine: Machine, words: readonly string[]): Promise<T[]> {
-  const { status, stdout, stderr } = await machine.exec(['node', MAIN, ...words], {
-    env: { CONFORMANCE_PATIENCE: '150' },
+  const { status, stdout, stderr } = await machine.exec(words, {
+    env: ENV,
     timeoutMs: HOUR_MS,
     maxOutput: 8 << 20,
   });
