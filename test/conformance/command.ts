@@ -9,7 +9,6 @@ import { TareError } from '../../runtime/kernel/error.js';
 import { chosenRuntime } from './bench.js';
 import { type Laboratory, openLaboratory } from './machine.js';
 import { type Outcome, runSuite } from './own.js';
-import { SUITES } from './suites.js';
 import { outcomeTable, validationTable } from './table.js';
 import { prepareSuite } from './validation/prepare.js';
 import { BROKEN } from './validation/reasons.js';
@@ -108,24 +107,11 @@ async function own(
     outcomes.set(
       name,
       machine
-        ? await ownInMachine(machine, name, filter, say)
+        ? await machine.own(machine.runtimes[name] as string, filter, tell)
         : await runSuite(chosenRuntime(name === 'runc' ? 'runc' : undefined), filter, 3, tell),
     );
   }
   const { text, good } = outcomeTable(outcomes);
   console.log(text);
   return good;
-}
-
-/** Part after part, so that there is something to tell. */
-async function ownInMachine(machine: Laboratory, name: string, filter: string, say: Say): Promise<Outcome[]> {
-  const all: Outcome[] = [];
-  for (const suite of SUITES) {
-    const part = `${suite.name} > `;
-    if (filter && !suite.cases.some((test) => (part + test.name).includes(filter))) continue;
-    say(`this suite with ${name}: ${part.slice(0, -3)}`);
-    const outcomes = await machine.own(machine.runtimes[name] as string, part);
-    all.push(...outcomes.filter(({ test }) => test.includes(filter)));
-  }
-  return all;
 }
