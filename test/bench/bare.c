@@ -2,9 +2,9 @@
  * bare: what a container costs when nobody explains it. The namespaces, mounts, masked paths, cgroup placement and limits of
  * Tare's default container, done straight in C with the cheapest calls there are; the measure for stage.
  *
- *   bare ROOTFS [CGROUP_DIR ...] -- CMD [ARG ...]
+ *   bare [-t] ROOTFS [CGROUP_DIR ...] -- CMD [ARG ...]
  *
- * Each CGROUP_DIR is made, limited (pids.max, memory) where it has such a file, and entered; the
+ * -t prints what each part has taken, a line "NAME MICROSECONDS" for each, before CMD begins. Each CGROUP_DIR is made, limited (pids.max, memory) where it has such a file, and entered; the
  * caller removes it.
  */
 #define _GNU_SOURCE
@@ -24,9 +24,11 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_CGROUPS 32
+#define MAX_PARTS 32
 
 static void die(const char *what)
 {
@@ -38,6 +40,33 @@ static void need(int result, const char *what)
 {
     if (result < 0)
         die(what);
+}
+
+static struct {
+    const char *name;
+    double microseconds;
+} parts[MAX_PARTS];
+static int part_count;
+static struct timespec last;
+
+/* What was done since the last part, or the start, is called so. */
+static void part(const char *name)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (name && part_count < MAX_PARTS) {
+        parts[part_count].name = name;
+        parts[part_count++].microseconds =
+            (double)(now.tv_sec - last.tv_sec) * 1e6 + (double)(now.tv_nsec - last.tv_nsec) / 1e3;
+    }
+    last = now;
+}
+
+static void print_parts(void)
+{
+    for (int i = 0; i < part_count; i++)
+        printf("%s %.1f\n", parts[i].name, parts[i].microseconds);
+    fflush(stdout);
 }
 
 /* A new cpuset takes no process until it has processors and memory nodes: the parent's. */
@@ -103,31 +132,42 @@ static void mounts(const char *root, char **cgroups, int count)
     need(mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL), "slave");
     need(mount(root, root, NULL, MS_BIND | MS_REC, NULL), root);
     need(chdir(root), root);
+    part("root");
     need(mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL), "proc");
+    part("proc");
     need(mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k"), "dev");
+    part("tmpfs");
     mkdir("dev/pts", 0755), mkdir("dev/shm", 01777), mkdir("dev/mqueue", 0755);
     need(mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"), "pts");
+    part("devpts");
     need(mount("shm", "dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777,size=65536k"), "shm");
+    part("shm");
     need(mount("mqueue", "dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL), "mqueue");
+    part("mqueue");
     need(mount("sysfs", "sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL), "sys");
+    part("sysfs");
     if (count > 0) {
         need(mount("cgroup", "sys/fs/cgroup", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755"), "cgroup");
         for (int i = 0; i < count; i++) {
-            char target[256], data[128];
+            const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY;
+            char target[256];
             /* /sys/fs/cgroup/NAME/...: the hierarchy's name is the third part. */
             const char *name = cgroups[i] + strlen("/sys/fs/cgroup/");
             int size = (int)strcspn(name, "/");
-            int v2 = size == 7 && strncmp(name, "unified", 7) == 0;
-            int systemd = size == 7 && strncmp(name, "systemd", 7) == 0;
             snprintf(target, sizeof target, "sys/fs/cgroup/%.*s", size, name);
-            snprintf(data, sizeof data, "%s%.*s", systemd ? "none,name=" : "", size, name);
             need(mkdir(target, 0755), target);
-            need(mount("cgroup", target, v2 ? "cgroup2" : "cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
-                       v2 ? NULL : data), target);
+            /* A new mount of version 1 looks at every cgroup there is; a bind mount, which shows the same, at none. */
+            if (size == 7 && strncmp(name, "unified", 7) == 0) {
+                need(mount("cgroup", target, "cgroup2", flags, NULL), target);
+            } else {
+                need(mount(cgroups[i], target, NULL, MS_BIND, NULL), target);
+                need(mount(NULL, target, NULL, MS_REMOUNT | MS_BIND | flags, NULL), target);
+            }
         }
         need(mount(NULL, "sys/fs/cgroup", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL),
              "cgroup ro");
     }
+    part("cgroup-mounts");
     umask(0);
     device("dev/null", 0666, 1, 3), device("dev/zero", 0666, 1, 5), device("dev/full", 0666, 1, 7);
     device("dev/random", 0666, 1, 8), device("dev/urandom", 0666, 1, 9), device("dev/tty", 0666, 5, 0);
@@ -135,6 +175,7 @@ static void mounts(const char *root, char **cgroups, int count)
     need(symlink("pts/ptmx", "dev/ptmx"), "ptmx"), need(symlink("/proc/self/fd", "dev/fd"), "fd");
     need(symlink("/proc/self/fd/0", "dev/stdin"), "stdin"), need(symlink("/proc/self/fd/1", "dev/stdout"), "stdout");
     need(symlink("/proc/self/fd/2", "dev/stderr"), "stderr"), need(symlink("/proc/kcore", "dev/core"), "core");
+    part("devices");
 
     for (size_t i = 0; i < sizeof readonly / sizeof *readonly; i++)
         bind_over(readonly[i], readonly[i], MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC);
@@ -143,14 +184,19 @@ static void mounts(const char *root, char **cgroups, int count)
     for (size_t i = 0; i < sizeof masked_folders / sizeof *masked_folders; i++)
         if (mount("tmpfs", masked_folders[i], "tmpfs", MS_RDONLY, "size=0") < 0 && errno != ENOENT)
             die(masked_folders[i]);
+    part("masks");
 
     need((int)syscall(SYS_pivot_root, ".", "."), "pivot_root");
+    part("pivot_root");
     need(umount2(".", MNT_DETACH), "umount2");
+    part("umount2");
     need(chdir("/"), "chdir");
 }
 
 int main(int argc, char **argv)
 {
+    int timed = argc > 1 && strcmp(argv[1], "-t") == 0;
+    argc -= timed, argv += timed;
     char **cgroups = argv + 2;
     static const char *devices[] = {"c *:* m",     "b *:* m",     "c 1:3 rwm",   "c 1:5 rwm",   "c 1:7 rwm",
                                     "c 1:8 rwm",   "c 1:9 rwm",   "c 5:0 rwm",   "c 5:2 rwm",   "c 136:* rwm"};
@@ -158,11 +204,12 @@ int main(int argc, char **argv)
     while (2 + count < argc && strcmp(argv[2 + count], "--") != 0)
         count++;
     if (argc < 4 + count || count > MAX_CGROUPS) {
-        fprintf(stderr, "usage: bare ROOTFS [CGROUP_DIR ...] -- CMD [ARG ...]\n");
+        fprintf(stderr, "usage: bare [-t] ROOTFS [CGROUP_DIR ...] -- CMD [ARG ...]\n");
         return 125;
     }
     char **command = argv + 2 + count + 1;
 
+    part(NULL);
     for (int i = 0; i < count; i++) {
         need(mkdir(cgroups[i], 0755), cgroups[i]);
         int dir = open(cgroups[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -185,6 +232,7 @@ int main(int argc, char **argv)
         close(dir);
     }
 
+    part("cgroups");
     struct clone_args args = {
         .flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET,
         .exit_signal = SIGCHLD,
@@ -196,13 +244,18 @@ int main(int argc, char **argv)
     pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
     need(pid, "clone3");
     if (pid == 0) {
+        part("clone3");
         for (int i = 0; i < count; i++)
             if (procs[i] >= 0)
                 need((int)write(procs[i], "0", 1), "tasks");
         need(unshare(CLONE_NEWCGROUP), "unshare");
+        part("enter-cgroups");
         need(sethostname("bare", 4), "sethostname");
         loopback();
+        part("network");
         mounts(argv[1], cgroups, count);
+        if (timed)
+            print_parts();
         execv(command[0], command);
         die(command[0]);
     }

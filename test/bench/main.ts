@@ -4,6 +4,7 @@ import { TareError } from '../../runtime/kernel/error.js';
 const BENCHES: Readonly<Record<string, () => Promise<{ bench: () => Promise<string> }>>> = {
   container: () => import('./container.js'),
   oci: () => import('./oci.js'),
+  crowd: () => import('./crowd.js'),
   crun: () => import('./crun.js'),
   stage: () => import('./stage.js'),
   pull: () => import('./pull.js'),

@@ -37,6 +37,15 @@ export function median(values: readonly number[]): number {
     : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
+/**
+ * The time that nine tenths of the values are above: what it takes when the machine has little else to do. For what can not be run side by
+ * side, as its circumstances take long to change.
+ */
+export function leastDecile(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 10)] ?? Number.NaN;
+}
+
 /** The median of a's time over b's, round by round. */
 export function ratio(a: Measured, b: Measured): number {
   return median(a.times.map((time, i) => time / (b.times[i] as number)));
