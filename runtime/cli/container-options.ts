@@ -7,10 +7,13 @@ import type { Command } from 'commander';
 import { type DefaultOptions, defaultConfig } from '../container/index.js';
 import { TareError } from '../kernel/error.js';
 import { hasOneUser } from '../kernel/user-namespace.js';
-import { type Bundle, loadBundle, MAX_USER_ID, type Mount, validConfig } from '../oci/index.js';
+import { type Bundle, loadBundle, MAX_USER_ID, validConfig } from '../oci/index.js';
+import { addConfigOptions, CONFIG_OPTIONS, type ConfigOptions, withConfigOptions } from './config-options.js';
 import { readEnvFile } from './env-file.js';
+import { parseMount, parseTmpfs, parseVolume } from './mount-options.js';
+import { parseSize } from './sizes.js';
 
-export interface ContainerOptions {
+export interface ContainerOptions extends ConfigOptions {
   readonly bundle?: string;
   readonly rootfs?: string;
   readonly hostname?: string;
@@ -25,6 +28,8 @@ export interface ContainerOptions {
   readonly init?: boolean;
   readonly readOnly?: boolean;
   readonly volume?: readonly string[];
+  readonly mount?: readonly string[];
+  readonly tmpfs?: readonly string[];
   readonly envFile?: readonly string[];
   readonly entrypoint?: string;
   readonly userns?: string;
@@ -34,7 +39,7 @@ export interface ContainerOptions {
 
 /** Adds the options to a command. */
 export function addContainerOptions(command: Command): Command {
-  return command
+  command
     .usage(
       '[options] IMAGE [COMMAND...]\n       … [options] --rootfs DIR -- COMMAND...\n       … [options] --bundle DIR [-- COMMAND...]',
     )
@@ -44,7 +49,7 @@ export function addContainerOptions(command: Command): Command {
     .option('--hostname <name>', 'its host name')
     .option('-i, --interactive', 'with -t: pass on what is typed')
     .option('-t, --tty', 'give it a terminal')
-    .option('--memory <size>', 'limit its memory: 64m, 1g')
+    .option('-m, --memory <size>', 'limit its memory: 64m, 1g')
     .option('--pids-limit <number>', 'limit the number of its processes')
     .option('--cpus <number>', 'limit its processor time: 0.5 is half of one')
     .option('-e, --env <NAME=value>', 'set an environment variable', collect)
@@ -54,11 +59,18 @@ export function addContainerOptions(command: Command): Command {
     .option('--init', 'run Tare’s init as process 1: it reaps zombies and forwards signals')
     .option('--read-only', 'make the root file system read-only')
     .option('-v, --volume <src:dst[:ro]>', 'show a file or folder of the host', collect)
+    .option(
+      '--mount <type=...>',
+      'the same in words: type=bind,source=./x,target=/x,readonly or type=tmpfs,target=/x',
+      collect,
+    )
+    .option('--tmpfs <dir[:options]>', 'an empty folder in memory: /run:size=64m,mode=755', collect)
     .option('--entrypoint <program>', 'of an image: run this in place of its entrypoint; "" for none')
     .option('--userns <first[:size]>', 'of an image: in a user namespace, whose users are these of the host')
     .option('--platform <os/arch>', 'of an image: for this platform')
     .option('--pull <when>', 'of an image: always, missing or never fetch it from its registry')
     .passThroughOptions();
+  return addConfigOptions(command);
 }
 
 /** The bundle that the options describe. @throws TareError `usage`, and whatever loading a bundle throws */
@@ -82,7 +94,7 @@ export function bundleOf(
   if (command.length === 0) throw new TareError('usage', 'give a command to run, after "--"');
   const rootfs = resolve(options.rootfs);
   const user = options.user === undefined ? undefined : parseUser(options.user);
-  const config = defaultConfig({ ...settings, rootfs, args: command, user });
+  const config = withConfigOptions(defaultConfig({ ...settings, rootfs, args: command, user }), options);
   return { path: rootfs, rootfs, config: validConfig(config, 'the command line') };
 }
 
@@ -105,9 +117,13 @@ export function settingsOf(
     env: env.length > 0 ? env : undefined,
     cwd: options.workdir,
     readonlyRoot: options.readOnly,
-    mounts: options.volume?.map(parseVolume),
+    mounts: [
+      ...(options.volume ?? []).map(parseVolume),
+      ...(options.mount ?? []).map(parseMount),
+      ...(options.tmpfs ?? []).map(parseTmpfs),
+    ],
     limits: {
-      memory: options.memory === undefined ? undefined : parseSize(options.memory),
+      memory: options.memory === undefined ? undefined : parseSize('--memory', options.memory),
       pids: options.pidsLimit === undefined ? undefined : parseCount(options.pidsLimit),
       cpus: options.cpus === undefined ? undefined : parseCpus(options.cpus),
     },
@@ -128,7 +144,7 @@ function bundleWithCommand(folder: string, options: ContainerOptions, command: r
   return { ...bundle, config: { ...bundle.config, process: { ...process, args: command } } };
 }
 
-const ROOTFS_ONLY: readonly [keyof ContainerOptions, string][] = [
+const ROOTFS_ONLY: readonly (readonly [keyof ContainerOptions, string])[] = [
   ['hostname', '--hostname'],
   ['interactive', '-i'],
   ['tty', '-t'],
@@ -141,6 +157,9 @@ const ROOTFS_ONLY: readonly [keyof ContainerOptions, string][] = [
   ['user', '--user'],
   ['readOnly', '--read-only'],
   ['volume', '--volume'],
+  ['mount', '--mount'],
+  ['tmpfs', '--tmpfs'],
+  ...CONFIG_OPTIONS,
 ];
 
 /** `-e NAME` alone passes on the caller's. */
@@ -157,30 +176,6 @@ export function parseUser(text: string): { uid: number; gid: number } {
     throw new TareError('usage', `--user ${text}: must be UID or UID:GID, numbers from 0 to ${MAX_USER_ID}`);
   }
   return { uid, gid };
-}
-
-function parseVolume(text: string): Mount {
-  const [source = '', destination = '', mode, ...rest] = text.split(':');
-  const fine = source !== '' && isAbsolute(destination) && rest.length === 0 && ['ro', 'rw', undefined].includes(mode);
-  if (!fine) throw new TareError('usage', `--volume ${text}: must be SRC:DST or SRC:DST:ro, with an absolute DST`);
-  return {
-    destination,
-    type: 'bind',
-    source: resolve(source),
-    options: ['rbind', 'rprivate', mode === 'ro' ? 'rro' : 'rw'],
-  };
-}
-
-const UNITS: Readonly<Record<string, number>> = { '': 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
-
-/** `64m` in bytes. */
-function parseSize(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)([bkmgt]?)(?:i?b)?$/i.exec(text);
-  const bytes = Math.floor(Number(match?.[1]) * (UNITS[match?.[2]?.toLowerCase() ?? ''] ?? 1));
-  if (!match || !Number.isSafeInteger(bytes) || bytes < 1) {
-    throw new TareError('usage', `--memory ${text}: must be a size such as 64m or 1g`);
-  }
-  return bytes;
 }
 
 function parseCount(text: string): number {

@@ -6,7 +6,8 @@ import type { CreateOptions } from '../container/index.js';
 import { familiarName } from '../image/reference.js';
 import type { OnProgress } from '../image/types.js';
 import { TareError } from '../kernel/error.js';
-import type { Bundle, IdMapping } from '../oci/index.js';
+import { type Bundle, type IdMapping, validConfig } from '../oci/index.js';
+import { withConfigOptions } from './config-options.js';
 import { bundleOf, type ContainerOptions, settingsOf } from './container-options.js';
 import { say } from './report-error.js';
 
@@ -104,7 +105,10 @@ async function ofImage(
       },
     });
     return {
-      bundle: made.bundle,
+      bundle: {
+        ...made.bundle,
+        config: validConfig(withConfigOptions(made.bundle.config, options), 'the command line'),
+      },
       folder: made.folder,
       [Symbol.dispose]: () => {
         made[Symbol.dispose]();

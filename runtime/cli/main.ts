@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
+import { TareError } from '../kernel/error.js';
 import { packageRoot } from '../kernel/places.js';
 import { IN_BOTH } from './image/short.js';
 import { addCommands, type Entry } from './lazy.js';
@@ -51,6 +52,11 @@ const COMMANDS: readonly Entry[] = [
     name: 'kill',
     description: 'Send a signal to a container',
     load: async () => (await import('./kill.js')).killCommand(),
+  },
+  {
+    name: 'stop',
+    description: 'Ask a container to end, and kill it after a while',
+    load: async () => (await import('./stop.js')).stopCommand(),
   },
   {
     name: 'delete',
@@ -172,8 +178,12 @@ async function program(argv: readonly string[]): Promise<Command> {
       if (state) process.env.TARE_STATE = state;
     });
   const wanted = await addCommands(tare, COMMANDS, argv.slice(2), ['--root', '--state']);
-  // Help is about a command that there is; else --help would hide that there is none.
-  if (wanted !== undefined && !COMMANDS.some(({ name }) => name === wanted)) tare.helpOption(false);
+  if (wanted !== undefined && !COMMANDS.some(({ name }) => name === wanted)) {
+    const sentence = (await import('./elsewhere.js')).elsewhere(wanted);
+    if (sentence !== undefined) throw new TareError('usage', `there is no command "${wanted}": ${sentence}`);
+    // Help is about a command that there is; else --help would hide that there is none.
+    tare.helpOption(false);
+  }
   prepareCommand(tare);
   if (wanted === undefined) tare.action(() => tare.outputHelp());
   return tare;

@@ -64,6 +64,7 @@ const CASES: readonly [name: string, json: string | null, args: string[], senten
   ['an id with a newline', config(), ['--name', 'a\nb'], /"a\\nb" is not a container id/],
   ['an id of 5000 characters', config(), ['--name', 'x'.repeat(5000)], /has at most 240 characters, not 5000/],
   ['an option of --rootfs', config(), ['--memory', '64m'], /--memory does not go with --bundle/],
+  ['a capability besides', config(), ['--cap-add', 'ALL'], /--cap-add does not go with --bundle/],
   ['both bundle and rootfs', config(), ['--rootfs', '/'], /either --bundle or --rootfs/],
   ['an unknown option', config(), ['--memori', '1'], /unknown option '--memori'/],
 ];
@@ -88,6 +89,12 @@ describe('a bundle with', () => {
 describe('the command line with', () => {
   it.each<[string, string[], RegExp]>([
     ['a misspelt command', ['rnu'], /unknown command 'rnu' \(Did you mean run\?\)/],
+    [
+      'a command of Docker’s',
+      ['logs', 'x'],
+      /there is no command "logs": what a container prints goes to the terminal/,
+    ],
+    ['a name of Docker’s', ['rm', 'x'], /there is no command "rm": "tare delete" removes a container/],
     ['an unknown command and --help', ['list', '--help'], /unknown command 'list'/],
     ['no feature', ['plan', '--rootfs', '/tmp', '--features-without', '', '--', 'x'], /--features-without is empty/],
     ['bundles to compare, and more', ['plan', '--rootfs', '/tmp', '--diff', '/a', '/b'], /--diff compares two bundles/],

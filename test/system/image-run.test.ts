@@ -104,7 +104,99 @@ describe('a container of an image', () => {
     expect(folders()).toEqual([]);
   });
 
+  it('is as the options of docker run say', async () => {
+    const script = `df -k /x /dev/shm | grep -o '^[a-z]* *1024'; cat /name; ulimit -n; id -G; cat /proc/sys/net/ipv4/ip_forward /proc/self/oom_score_adj
+      grep -E 'CapBnd|CapEff|Seccomp:|NoNewPrivs' /proc/self/status; stat -c %t:%T /dev/zero2; head -c 1 /dev/zero2 | wc -c; echo x > /name`;
+    const name = join(world.folder, 'tmp/name');
+    writeFileSync(name, 'a file\n');
+    const options = [
+      ...['--tmpfs', '/x:size=1m', '--shm-size', '1m', '--mount', `type=bind,src=${name},dst=/name,readonly`],
+      ...['--ulimit', 'nofile=100:200', '--group-add', '77', '--sysctl', 'net.ipv4.ip_forward=1', '-l', 'a=b'],
+      ...[
+        '--oom-score-adj',
+        '500',
+        '--cap-drop',
+        'all',
+        '--cap-add',
+        'net_admin',
+        '--device',
+        '/dev/zero:/dev/zero2:r',
+      ],
+      ...['--security-opt', 'seccomp=unconfined', '--security-opt', 'no-new-privileges=false', '-m', '64m'],
+    ];
+    const ran = await world.tare(['run', ...options, 'busybox', 'sh', '-c', script]);
+    expect(ran.stdout.replace(/\t/g, '')).toBe(
+      [
+        ...['tmpfs                     1024', 'shm                       1024', 'a file', '100', '0 77', '1', '500'],
+        ...['CapEff:0000000000001000', 'CapBnd:0000000000001000', 'NoNewPrivs:0', 'Seccomp:0', '1:5', '1', ''],
+      ].join('\n'),
+    );
+    rmSync(name);
+    expect(ran.stderr).toContain("can't create /name: Read-only file system");
+    const dropped = await world.tare([
+      'run',
+      '--cap-add',
+      'ALL',
+      '--cap-drop',
+      'sys_admin',
+      'busybox',
+      'grep',
+      'CapBnd',
+      '/proc/self/status',
+    ]);
+    expect((Number.parseInt(dropped.stdout.slice(8, 16 + 8), 16) >>> 21) & 1).toBe(0);
+    expect(dropped.stdout).not.toContain('00000000a80425fb');
+    // The world's network, which has the loopback only, with a setting of its own.
+    await world.run(['sysctl', '-q', '-w', 'net.ipv4.ip_default_ttl=77']);
+    const ttl = ['cat', '/proc/sys/net/ipv4/ip_default_ttl'];
+    for (const more of [[], ['--userns', '300000']]) {
+      expect((await world.tare(['run', ...more, '--network', 'host', 'busybox', ...ttl])).stdout).toBe('77\n');
+      expect((await world.tare(['run', ...more, '--network', 'none', 'busybox', ...ttl])).stdout).toBe('64\n');
+    }
+    expect(await world.leaks(before)).toEqual([]);
+  });
+
+  it('is stopped: asked first, and killed where it does not listen', async () => {
+    const script = 'trap "echo asked; exit 3" TERM; echo ready; while :; do sleep 0.1; done';
+    const polite = world.tare(['run', '--name', 'polite', 'busybox', 'sh', '-c', script]);
+    const deaf = world.tare(['run', '--name', 'deaf', 'busybox', 'sh', '-c', 'trap "" TERM; sleep 1000']);
+    await until(() => stateOf('polite') === 'running' && stateOf('deaf') === 'running');
+    expect((await world.tare(['stop', '--time', 'x', 'deaf'])).stderr).toMatch(/--time x: must be a number of seconds/);
+    expect(await world.tare(['stop', '--time', '600', '-s', 'KILL', 'deaf'])).toEqual({
+      status: 0,
+      stdout: '',
+      stderr: '',
+    });
+    expect((await deaf).status).toBe(137);
+    expect((await world.tare(['stop', '--time', '0', 'polite'])).status).toBe(0);
+    expect([3, 137]).toContain((await polite).status);
+    const again = world.tare(['run', '--name', 'again', 'busybox', 'sh', '-c', script]);
+    await until(() => stateOf('again') === 'running');
+    expect((await world.tare(['stop', 'again'])).status).toBe(0);
+    await again;
+    expect((await world.tare(['stop', 'again'])).stderr).toMatch(/there is no container|does not exist/);
+  });
+
   it.each<[string, string[], RegExp]>([
+    ['what needs a daemon', ['-d', 'busybox'], /^tare: --detach: a container of Tare ends with its terminal/],
+    ['a port', ['-p', '80:80', 'busybox'], /^tare: --publish: Tare has no network but/],
+    ['another network', ['--network', 'bridge', 'busybox'], /^tare: --network bridge: Tare has no network but/],
+    [
+      'a volume by name',
+      ['-v', 'data:/x', 'busybox'],
+      /there is no data here, and Tare keeps no volumes by name: .* \.\/data/,
+    ],
+    ['a volume in words', ['--mount', 'type=volume,dst=/x', 'busybox'], /Tare keeps no volumes by name: say type=bind/],
+    ['a mount of nothing', ['--mount', 'type=bind,dst=/x', 'busybox'], /it needs a source/],
+    ['a mount with an unknown word', ['--mount', 'typ=bind', 'busybox'], /there is no "typ"; there are type, source/],
+    ['a tmpfs nowhere', ['--tmpfs', 'x', 'busybox'], /--tmpfs x: must be \/PATH/],
+    ['all privileges', ['--privileged', 'busybox'], /--privileged: say what it needs: --cap-add ALL/],
+    ['a capability that is none', ['--cap-add', 'FLY', 'busybox'], /"FLY" is no capability/],
+    ['a limit that is none', ['--ulimit', 'wings=1', 'busybox'], /--ulimit wings=1: must be NAME=SOFT/],
+    ['a device that is none', ['--device', '/etc/passwd', 'busybox'], /\/etc\/passwd is no device/],
+    ['a setting without a value', ['--sysctl', 'net.x', 'busybox'], /--sysctl net.x: must be name=value/],
+    ['a profile', ['--security-opt', 'seccomp=x.json', 'busybox'], /must be seccomp=unconfined or no-new-privileges/],
+    ['a group by name', ['--group-add', 'audio', 'busybox'], /--group-add audio: must be a number from 0/],
     ['an image that is not there', ['--pull', 'never', 'localhost/none'], /there is no image "localhost\/none" here/],
     [
       'a word that --pull does not know',
