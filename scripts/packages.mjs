@@ -43,6 +43,8 @@ export const TEST_PACKAGES = [
   ['skopeo', 'reads and copies images'],
   ['attr', 'extended attributes, to compare with'],
   ['zstd', 'packs layers, to compare with'],
+  ['xz-utils', 'unpacks archives for ADD'],
+  ['bzip2', 'the same'],
   ['docker-registry', 'the registry to pull from and push to'],
   ['openssl', 'makes a CA and certificates for it'],
   ['systemd', 'makes scopes for --systemd-cgroup, as process 1 of namespaces'],

@@ -1,7 +1,7 @@
-/** What `tare build` is given: the Dockerfile, from a file or standard input, and the folder that it copies from. */
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+/** What `tare build` is given: the Dockerfile, from a file or standard input, and the folder or archive that it copies from. */
+import { closeSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { BuildContext } from '../image/build/context/index.js';
+import { BuildContext, refuseOthers } from '../image/build/context/index.js';
 import { openInRoot } from '../image/in-root.js';
 import type { ImageStore } from '../image/store/index.js';
 import { native } from '../kernel/addon.js';
@@ -16,26 +16,23 @@ export interface BuildInput extends AsyncDisposable {
   readonly context: BuildContext;
 }
 
-/** The Dockerfile, and the folder that it copies from. With "-" for the folder there is nothing to copy. */
+/**
+ * The Dockerfile, and the folder that it copies from. With "-" for the folder standard input is an archive of it, with the Dockerfile in it, or a Dockerfile
+ * that copies nothing.
+ */
 export async function openInput(store: ImageStore, contextPath: string, file: string | undefined): Promise<BuildInput> {
-  const isAlone = contextPath === '-';
-  if (isAlone && file !== undefined)
-    throw new TareError('usage', 'with "-" for the context the Dockerfile is standard input: leave --file out');
-  const path = isAlone ? '-' : (file ?? join(contextPath, 'Dockerfile'));
-  if (!isAlone) refuseNoFolder(contextPath);
-  const dockerfile = readDockerfile(path, !isAlone && file === undefined ? contextPath : undefined);
-  const empty = isAlone ? await store.scratch() : undefined;
-  const folder = empty?.path ?? contextPath;
-  const context = path === '-' ? BuildContext.open(folder) : BuildContext.open(folder, path);
-  return {
-    dockerfile,
-    file: path === '-' ? 'standard input' : path,
-    context,
-    async [Symbol.asyncDispose]() {
-      context[Symbol.dispose]();
-      await empty?.[Symbol.asyncDispose]();
-    },
-  };
+  // Loaded only when it is needed: it unpacks archives.
+  if (contextPath === '-') return (await import('./build-archive.js')).openStandardInput(store, file);
+  refuseOthers(contextPath);
+  refuseNoFolder(contextPath);
+  const path = file ?? join(contextPath, 'Dockerfile');
+  const dockerfile =
+    path === '-'
+      ? await (await import('./build-archive.js')).readStandardInput()
+      : readDockerfile(path, file === undefined ? contextPath : undefined);
+  const context = path === '-' ? BuildContext.open(contextPath) : BuildContext.open(contextPath, path);
+  const dispose = async () => context[Symbol.dispose]();
+  return { dockerfile, file: path === '-' ? 'standard input' : path, context, [Symbol.asyncDispose]: dispose };
 }
 
 /** Said before anything about a Dockerfile in it. What is no path at all, `BuildContext` knows. */
@@ -48,28 +45,11 @@ function refuseNoFolder(path: string): void {
     );
 }
 
-const MAX_DOCKERFILE = 4 << 20;
+export const MAX_DOCKERFILE = 4 << 20;
 
 /** @param context whose own it is, if nobody named it @throws TareError `not-found`, `usage` */
 function readDockerfile(path: string, context: string | undefined): string {
-  const data = path === '-' ? readStandardInput() : context === undefined ? readFile(path) : readOwn(context, path);
-  // gzip, or a tar archive: "ustar" stands in its first header.
-  if (data[0] === 0x1f || data.subarray(257, 262).toString() === 'ustar')
-    throw new TareError('usage', 'standard input is an archive: unpack it into a folder, and give that');
-  return data.toString();
-}
-
-function readStandardInput(): Buffer {
-  const chunks: Buffer[] = [];
-  for (let size = 0; ; ) {
-    const chunk = Buffer.allocUnsafe(64 * 1024);
-    const count = readSync(0, chunk);
-    if (count === 0) return Buffer.concat(chunks);
-    chunks.push(chunk.subarray(0, count));
-    size += count;
-    if (size > MAX_DOCKERFILE)
-      throw new TareError('usage', `standard input is no Dockerfile: it has more than ${MAX_DOCKERFILE} bytes`);
-  }
+  return (context === undefined ? readFile(path) : readOwn(context, path)).toString();
 }
 
 /** A context is somebody else's, as of a clone: its Dockerfile may be a link, but not out of it, for what is no Dockerfile is shown in an error. */

@@ -2,8 +2,9 @@
  * `tare build`: an image from a Dockerfile and the folder that it copies from. Progress goes to standard error; with --quiet the image's id to standard
  * output. A RUN that fails ends it with 1, as with docker; what Tare itself cannot do with 125.
  */
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import {
   type BuildOptions,
   type BuildResult,
@@ -12,12 +13,14 @@ import {
   parseSecret,
   writeOutput,
 } from '../image/build/index.js';
+import { type Dockerfile, type Position, parseDockerfile } from '../image/build/parse/index.js';
 import { epochOf } from '../image/build/variables.js';
 import { parsePlatform } from '../image/platform.js';
 import { fullName, parseReference } from '../image/reference.js';
 import { ImageStore } from '../image/store/index.js';
 import { TareError } from '../kernel/error.js';
 import { writeFileAtomic } from '../kernel/files.js';
+import { addForeignOptions, checkForeignOptions } from './build-foreign.js';
 import { openInput } from './build-input.js';
 import { makeBuildProgress, type ProgressMode, plainText } from './build-progress.js';
 import { interruptible } from './interrupt.js';
@@ -34,6 +37,9 @@ interface Options {
   readonly label?: readonly string[];
   readonly secret?: readonly string[];
   readonly cache: boolean;
+  readonly noCacheFilter?: readonly string[];
+  readonly addHost?: readonly string[];
+  readonly check?: boolean;
   readonly pull?: boolean;
   readonly platform?: string;
   readonly network?: string;
@@ -46,8 +52,11 @@ interface Options {
 }
 
 export function buildCommand(): Command {
-  return new Command('build')
-    .argument('<context>', 'the folder to copy from; "-": none, and the Dockerfile from standard input')
+  const command = new Command('build')
+    .argument(
+      '<context>',
+      'the folder to copy from; "-": standard input, a tar archive of it, or a Dockerfile that needs none',
+    )
     .option('-t, --tag <name>', 'a name for the image; may be repeated', collect)
     .option('-f, --file <path>', 'the Dockerfile; CONTEXT/Dockerfile unless told; "-": standard input')
     .option('--target <stage>', 'build this stage, and what it needs')
@@ -55,10 +64,13 @@ export function buildCommand(): Command {
     .option('--label <name=value>', 'a label of the image', collect)
     .option('--secret <id=name,src=file>', 'a secret for RUN --mount=type=secret; or id=name,env=VARIABLE', collect)
     .option('--no-cache', 'do every step, whatever earlier builds have come to')
+    .addOption(noCacheFilter())
     .option('--pull', 'ask the registry for base images that are here too')
     .option('--platform <os/arch>', 'build for another platform')
     .option('--network <none|host>', 'the network of RUN; none unless told')
+    .option('--add-host <name:address>', 'a line of /etc/hosts for RUN', collect)
     .option('--allow <network.host>', 'let RUN --network=host of the Dockerfile have it', collect)
+    .option('--check', 'tell what is wrong or unusual in the Dockerfile, and build nothing')
     .option('--progress <auto|plain|quiet>', 'how progress is shown', 'auto')
     .option('-q, --quiet', 'print nothing but the image’s id')
     .option('--iidfile <path>', 'write the image’s id to a file')
@@ -75,17 +87,21 @@ Examples:
   tare build -t app -f docker/Dockerfile --target test --build-arg VERSION=1.2 .
   tare build --network=host --secret id=token,src=$HOME/.token -t app .
   echo 'FROM localhost/busybox' | tare build -t copy -
+  git archive HEAD | tare build -t app -
   SOURCE_DATE_EPOCH=0 tare build -t same .
   tare build -o type=local,dest=./out --target binaries .`,
     )
     .action(async (context: string, options: Options) => {
       if (await inOwnUserNamespace()) return;
       const mode = modeOf(options);
+      const told = checkForeignOptions({ ...options });
       const outputs = (options.output ?? []).map(parseOutput);
       const progress = makeBuildProgress(mode, standardError);
       await interruptible(async (signal) => {
         try {
+          for (const text of told) progress.report({ kind: 'warning', text });
           using store = await ImageStore.open();
+          if (options.check) return await checkOnly(store, context, options);
           const result = await run(store, context, options, progress.report, signal);
           progress.close();
           for (const output of outputs) await writeOutput(store, result, output, signal);
@@ -99,6 +115,7 @@ Examples:
         }
       });
     });
+  return addForeignOptions(command);
 }
 
 async function run(
@@ -122,6 +139,8 @@ async function run(
     labels: new Map((options.label ?? []).flatMap((text) => pair('--label', text))),
     secrets: (options.secret ?? []).map((text) => parseSecret(text)),
     noCache: !options.cache,
+    noCacheStages: (options.noCacheFilter ?? []).flatMap((names) => names.split(',')),
+    hosts: (options.addHost ?? []).map(hostLine),
     pull: options.pull ? 'always' : 'missing',
     ...(options.platform !== undefined && { platform: parsePlatform(options.platform) }),
     ...(options.network !== undefined && { network: networkOf(options.network) }),
@@ -135,7 +154,38 @@ async function run(
 function modeOf({ progress, quiet }: Options): ProgressMode {
   if (quiet) return 'quiet';
   if (progress === 'auto' || progress === 'plain' || progress === 'quiet') return progress;
+  // What docker calls it.
+  if (progress === 'tty') return 'auto';
   throw new TareError('usage', `--progress ${progress}: must be auto, plain or quiet`);
+}
+
+/** It takes a value; to commander a name with `no-` is the opposite of another option. */
+function noCacheFilter(): Option {
+  const option = new Option('--no-cache-filter <stages>', 'do every step of these stages').argParser(collect);
+  option.negate = false;
+  return option;
+}
+
+/** Ends with 1 where there is anything to say, as docker's does. */
+async function checkOnly(store: ImageStore, contextPath: string, options: Options): Promise<void> {
+  await using input = await openInput(store, contextPath, options.file);
+  const { source, warnings } = parseDockerfile(input.dockerfile, input.file);
+  for (const { rule, message, at } of warnings)
+    await print(`${rule}: ${source.place(at)}: ${plainText(message)}\n${excerpt(source, at)}`);
+  if (warnings.length > 0) process.exitCode = 1;
+  else await print('no warnings\n');
+}
+
+function excerpt(source: Dockerfile['source'], at: Position): string {
+  const lines = source.excerpt(at).split('\n');
+  return lines.map((line) => `  ${plainText(line)}\n`).join('');
+}
+
+/** `NAME:ADDRESS` or, as Docker takes it too, `NAME=ADDRESS`. */
+function hostLine(text: string): string {
+  const [, name = '', address = ''] = /^([\w.-]+)[:=]\[?([0-9a-fA-F:.]+)\]?$/.exec(text) ?? [];
+  if (isIP(address) === 0) throw new TareError('usage', `--add-host ${text}: must be NAME:ADDRESS`);
+  return `${address} ${name}`;
 }
 
 function networkOf(text: string): 'none' | 'host' {

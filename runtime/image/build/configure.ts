@@ -100,7 +100,6 @@ export function configure(
     }
     case 'workdir': {
       const path = expand(instruction.value);
-      if (path === '') throw circumstances.source.error(instruction.value.at, 'WORKDIR needs a folder');
       const WorkingDir = posix.resolve('/', config.WorkingDir ?? '/', path);
       return changed({ WorkingDir }, `WORKDIR ${WorkingDir}`);
     }

@@ -34,6 +34,11 @@ export class StageFiles {
     this.chainId = chainId;
   }
 
+  /** The same, for the steps of a stage that uses the cache otherwise. */
+  of(session: Session): StageFiles {
+    return session === this.#session ? this : new StageFiles(session, this.#layers);
+  }
+
   get layers(): readonly BuiltLayer[] {
     return this.#layers;
   }

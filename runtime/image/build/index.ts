@@ -44,11 +44,15 @@ export interface BuildOptions {
   readonly secrets?: readonly Secret[];
   /** Every step is done, whatever earlier builds have come to. */
   readonly noCache?: boolean;
+  /** Stages whose steps are done, by name or number, whatever earlier builds have come to. */
+  readonly noCacheStages?: readonly string[];
   /** When a registry is asked for a base: where it is `missing` here, unless told. */
   readonly pull?: PullWay;
   readonly platform?: Platform;
   /** Of RUNs that do not say otherwise. `none` unless told: Tare has no network for containers but the host's. */
   readonly network?: Network;
+  /** Lines of /etc/hosts in every RUN, besides those of the machine itself: `ADDRESS NAME`. */
+  readonly hosts?: readonly string[];
   /** Whether a RUN that asks for the host's network gets it; so it does where all have it. */
   readonly allowHostNetwork?: boolean;
   /** In seconds since 1970: no time in the image is later. Unless told, the build argument SOURCE_DATE_EPOCH. */
@@ -95,6 +99,7 @@ export async function build(store: ImageStore, options: BuildOptions): Promise<B
     signal: options.signal ? AbortSignal.any([failed.signal, options.signal]) : failed.signal,
     ...(epoch !== undefined && { epoch }),
     network: options.network ?? 'none',
+    hosts: options.hosts ?? [],
     allowHostNetwork: options.allowHostNetwork ?? options.network === 'host',
     steps,
   };
@@ -103,7 +108,8 @@ export async function build(store: ImageStore, options: BuildOptions): Promise<B
     session,
     dockerfile,
     given,
-    globals: globalArgs(dockerfile, given, platformArgs(hostPlatform(), platform)),
+    globals: globalArgs(dockerfile, given, platformArgs(hostPlatform(), platform, options.target)),
+    noCacheStages: (options.noCacheStages ?? []).map((name) => name.toLowerCase()),
     secrets: new Map((options.secrets ?? []).map((secret) => [secret.id, secret])),
     context: options.context,
     downloads,

@@ -44,7 +44,8 @@ export async function mountsKey(mounts: readonly RunMount[], where: MountCircums
   const keys: Keyed[] = [];
   for (const mount of mounts) {
     const { at: _, ...said } = mount;
-    if (mount.type === 'ssh')
+    // As docker does it without --ssh: who needs the agent says so.
+    if (mount.type === 'ssh' && mount.required)
       throw where.source.error(
         mount.at,
         'Tare has no SSH agent to give to a build: use --mount=type=secret for a key',

@@ -61,6 +61,7 @@ export async function runStep(options: RunStepOptions): Promise<FileStep> {
     cwd: config.WorkingDir ?? '/',
     user: config.User ?? '',
     network,
+    hosts: session.hosts.length > 0 ? [...session.hosts] : undefined,
     mounts: await mountsKey(mounts, where),
     machine: `${session.platform.os}/${session.platform.architecture}`,
   };
@@ -125,6 +126,7 @@ async function perform(options: RunStepOptions, network: Network, root: OverlayF
     user,
     mounts,
     network,
+    hosts: session.hosts,
     onOutput: (data) => {
       tail.add(data);
       session.steps.tell({ kind: 'output', step, data });
@@ -137,7 +139,7 @@ async function perform(options: RunStepOptions, network: Network, root: OverlayF
 
 /** What a container has by itself, and what comes with the network. */
 function mountPoints(network: Network): string[] {
-  return ['/proc', '/dev', '/sys', ...(network === 'host' ? ['/etc/resolv.conf', '/etc/hosts'] : [])];
+  return ['/proc', '/dev', '/sys', '/etc/hosts', ...(network === 'host' ? ['/etc/resolv.conf'] : [])];
 }
 
 function proxies({ given }: RunStepOptions): [string, string][] {

@@ -3,7 +3,7 @@
  * system call filter, namespaces of its own. What it prints is passed on while it prints it; the end of it, for who asks why it failed.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { Container, defaultConfig } from '../../container/index.js';
@@ -26,6 +26,8 @@ export interface RunOptions {
   readonly user: User;
   readonly mounts: readonly Mount[];
   readonly network: Network;
+  /** Further lines of /etc/hosts. */
+  readonly hosts: readonly string[];
   readonly hostname?: string;
   readonly onOutput: (data: Uint8Array) => void;
   readonly signal?: AbortSignal;
@@ -87,7 +89,7 @@ function codeOfMissing(error: unknown): number | undefined {
   return error.code === 'command-not-found' || error.code === 'command-not-executable' ? error.exitCode : undefined;
 }
 
-function bundleOf({ root, work, network, user, hostname, ...options }: RunOptions): Bundle {
+function bundleOf({ root, work, network, user, hostname = 'build', hosts, ...options }: RunOptions): Bundle {
   const rootfs = join(work.folder, 'root');
   mkdirSync(rootfs, { mode: 0o755 });
   const config = defaultConfig({
@@ -95,9 +97,9 @@ function bundleOf({ root, work, network, user, hostname, ...options }: RunOption
     args: options.args,
     env: options.env,
     cwd: options.cwd,
-    hostname: hostname ?? 'build',
+    hostname,
     user,
-    mounts: [...(network === 'host' ? hostNetworkFiles() : []), ...options.mounts],
+    mounts: [...networkFiles(network, work.folder, hostname, hosts), ...options.mounts],
     caller: { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0, oneUser: hasOneUser() },
   });
   const withNetwork = network === 'host' ? withoutNamespace(config) : config;
@@ -113,14 +115,22 @@ function withoutNamespace(config: Config): Config {
   return { ...config, linux: { ...config.linux, namespaces } };
 }
 
-/** With the network come the names in it. */
-function hostNetworkFiles(): Mount[] {
-  return ['/etc/resolv.conf', '/etc/hosts'].map((path) => ({
-    destination: path,
-    type: 'bind',
-    source: path,
-    options: ['bind', 'ro', 'rprivate'],
-  }));
+/** With the network come the names in it; what a RUN writes to its own /etc/hosts is lost, as with docker. */
+function networkFiles(network: Network, folder: string, hostname: string, hosts: readonly string[]): Mount[] {
+  const isHost = network === 'host';
+  const resolver = isHost ? [bind('/etc/resolv.conf', '/etc/resolv.conf', 'ro')] : [];
+  if (isHost && hosts.length === 0) return [...resolver, bind('/etc/hosts', '/etc/hosts', 'ro')];
+  const own = [`127.0.0.1 localhost ${hostname}`, '::1 localhost ip6-localhost ip6-loopback'];
+  const first = isHost && existsSync('/etc/hosts') ? readFileSync('/etc/hosts', 'utf8').trimEnd() : own.join('\n');
+  const path = join(folder, 'hosts');
+  writeFileSync(path, `${[first, ...hosts].join('\n')}\n`);
+  // The mask of this process has no say: any user of the image reads it.
+  chmodSync(path, 0o644);
+  return [...resolver, bind(path, '/etc/hosts', 'rw')];
+}
+
+function bind(source: string, destination: string, access: 'ro' | 'rw'): Mount {
+  return { destination, type: 'bind', source, options: ['bind', access, 'rprivate'] };
 }
 
 function killQuietly(container: Container): void {

@@ -23,6 +23,8 @@ export interface Session {
   /** SOURCE_DATE_EPOCH, in seconds: no time in the result is later. */
   readonly epoch?: number;
   readonly network: Network;
+  /** Lines for /etc/hosts. */
+  readonly hosts: readonly string[];
   /** The Dockerfile may be a stranger's: the host's network is for who builds to give. */
   readonly allowHostNetwork: boolean;
   readonly steps: StepTeller;

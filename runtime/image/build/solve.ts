@@ -27,6 +27,8 @@ export interface SolverOptions {
   /** By `--build-arg`. */
   readonly given: Values;
   readonly globals: Values;
+  /** By name, or number. */
+  readonly noCacheStages: readonly string[];
   readonly secrets: ReadonlyMap<string, Secret>;
   readonly downloads: Downloads;
   /** The build context. */
@@ -57,6 +59,12 @@ export class Solver {
       globals,
       onWarning: (text) => session.steps.warn(text),
     };
+  }
+
+  /** The session, in which the cache is not used for a stage that is to be done again. */
+  sessionOf({ name, index }: Stage): Session {
+    const again = this.#options.noCacheStages.some((one) => one === name || one === `${index}`);
+    return again ? { ...this.session, useCache: false } : this.session;
   }
 
   /** How many the file has. */
@@ -111,8 +119,10 @@ export class Solver {
   }
 
   platformOf({ platform }: Stage): Platform {
-    const written = platform && this.#expandGlobal(platform);
-    return written ? parsePlatform(written) : this.session.platform;
+    if (!platform) return this.session.platform;
+    const written = this.#expandGlobal(platform);
+    if (written !== '') return parsePlatform(written);
+    throw this.circumstances.source.error(platform.at, 'FROM --platform is empty: the variable in it has no value');
   }
 
   image(name: string, platform: Platform, onProgress: OnProgress = () => undefined): Promise<Image> {

@@ -43,7 +43,7 @@ export class StageBuild {
   constructor(solver: Solver, stage: Stage) {
     this.#solver = solver;
     this.#stage = stage;
-    this.#session = solver.session;
+    this.#session = solver.sessionOf(stage);
     this.#platform = solver.session.platform;
     this.#files = new StageFiles(solver.session, []);
   }
@@ -70,11 +70,12 @@ export class StageBuild {
     const name = this.#solver.baseName(this.#stage);
     const from = this.#solver.stageNamed(name, this.#stage.index, false);
     if (from) {
+      // With its ARGs: a stage has those of the stage that it begins with.
       const result = await this.#solver.stage(from.index);
-      this.#files = result.files;
+      this.#files = result.files.of(this.#session);
       this.#history = [...result.history];
       this.#platform = result.platform;
-      return this.#begin({ ...result.state, args: new Map(), hasCmd: false }, name);
+      return this.#begin({ ...result.state, hasCmd: false }, name);
     }
     return this.#step(this.#stage.original, async (step) => {
       if (name === 'scratch') return { cached: true, value: [] };

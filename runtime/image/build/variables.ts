@@ -15,15 +15,15 @@ export const PROXIES: readonly string[] = ['HTTP_PROXY', 'HTTPS_PROXY', 'FTP_PRO
   (name) => [name, name.toLowerCase()],
 );
 
-/** What an ARG of the name has without a value of its own, and what FROM may use. */
-export function platformArgs(build: Platform, target: Platform): Values {
+/** What an ARG of the name has without a value of its own, and what FROM may use. @param stage that was asked for */
+export function platformArgs(build: Platform, target: Platform, stage = 'default'): Values {
   const of = (prefix: string, platform: Platform): [string, string][] => [
     [`${prefix}PLATFORM`, formatPlatform(platform)],
     [`${prefix}OS`, platform.os],
     [`${prefix}ARCH`, platform.architecture],
     [`${prefix}VARIANT`, platform.variant ?? ''],
   ];
-  return new Map([...of('BUILD', build), ...of('TARGET', target)]);
+  return new Map([...of('BUILD', build), ...of('TARGET', target), ['TARGETSTAGE', stage]]);
 }
 
 /** The ARGs before the first FROM. @param given by `--build-arg` @throws TareError `config` with the place */

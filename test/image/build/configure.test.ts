@@ -45,6 +45,7 @@ describe('an instruction', () => {
     ],
     ['VOLUME ["/data"]\nVOLUME /a /b', { Volumes: { '/data': {}, '/a': {}, '/b': {} } }],
     ['WORKDIR /a\nWORKDIR b\nWORKDIR ../c', { WorkingDir: '/a/c' }],
+    ['WORKDIR /a\nWORKDIR $NONE', { WorkingDir: '/a' }],
     ['USER nobody:nogroup', { User: 'nobody:nogroup' }],
     ['STOPSIGNAL SIGINT', { StopSignal: 'SIGINT' }],
     ['HEALTHCHECK NONE', { Healthcheck: { Test: ['NONE'] } }],

@@ -1,5 +1,6 @@
 /** COPY and ADD into a folder that stands for the root of an image: what goes where, with which owner, mode and time. */
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
@@ -434,6 +435,9 @@ describe('archives', () => {
     ['a.tar', []],
     ['a.tar.gz', ['--gzip']],
     ['a.tar.zst', ['--zstd']],
+    ['a.tar.xz', ['--xz']],
+    ['a.tar.bz2', ['--bzip2']],
+    ['of-any-name', ['--xz']],
     ['any-name', ['--gzip']],
   ])('%s is unpacked', async (file, options) => {
     await withPlace(async ({ from, root, copy }) => {
@@ -452,6 +456,15 @@ describe('archives', () => {
       await copy(['a.tar'], '/n', { unpack: 'local', owner: { uid: 3, gid: 4 } });
       expect(tree(join(root, 'real'))).toEqual([...CONTENT, 'other: kept', 'x: old'].sort());
       expect(lstatSync(join(root, 'real/etc/x'))).toMatchObject({ uid: 3, gid: 4 });
+    });
+  });
+
+  it('puts a file in the place of a folder', async () => {
+    await withPlace(async ({ from, root, copy }) => {
+      archive(from, 'a.tar');
+      make(root, 'l/deep/file: 1', 'etc/x/empty/', 'etc/kept: 2');
+      await copy(['a.tar'], '/', { unpack: 'local' });
+      expect(tree(root)).toEqual([...CONTENT, 'etc/kept: 2'].sort());
     });
   });
 
@@ -474,15 +487,49 @@ describe('archives', () => {
     });
   });
 
-  it.each([
-    ['a.tar.xz', '\xfd7zXZ\0'],
-    ['a.tbz2', 'BZh9'],
-  ])('%s is refused', async (name, start) => {
-    await withPlace(async ({ from, copy }) => {
+  const damaged: [string, string, string][] = [
+    ['a.tar.xz', '\xfd7zXZ\0', 'xz-utils'],
+    ['a.tbz2', 'BZh9', 'bzip2'],
+  ];
+  it.each(damaged)('%s that only begins like one is a file', async (name, start) => {
+    await withPlace(async ({ from, root, copy }) => {
       writeFileSync(join(from, name), start, 'latin1');
-      await expect(copy([name], '/n/', { unpack: 'local' })).rejects.toThrow(
-        /is packed with (xz|bzip2): ADD unpacks tar, gzip and zstd/,
-      );
+      await copy([name], '/n/', { unpack: 'local' });
+      expect(readdirSync(join(root, 'n'))).toEqual([name]);
+    });
+  });
+
+  it.each(damaged)('%s names the package of the program that is not here', async (name, start, debian) => {
+    const path = process.env.PATH;
+    await withPlace(async ({ from, root, copy }) => {
+      for (const file of [name, 'no-archive']) writeFileSync(join(from, file), start, 'latin1');
+      process.env.PATH = from;
+      try {
+        await expect(copy([name], '/n/', { unpack: 'local' })).rejects.toThrow(`the package ${debian}`);
+        await copy(['no-archive'], '/n/', { unpack: 'local' });
+      } finally {
+        process.env.PATH = path;
+      }
+      expect(readdirSync(join(root, 'n'))).toEqual(['no-archive']);
+    });
+  });
+
+  it.each([
+    ['--xz', 'xz-utils'],
+    ['--bzip2', 'bzip2'],
+  ])('%s that is damaged later says so, and takes no options from the environment', async (option) => {
+    await withPlace(async ({ from, root, copy }) => {
+      writeFileSync(join(from, 'noise'), randomBytes(3_000_000));
+      execFileSync('tar', ['-C', from, option, '-cf', join(from, 'a.tar'), 'noise']);
+      truncateSync(join(from, 'a.tar'), 2_000_000);
+      process.env.XZ_OPT = process.env.XZ_DEFAULTS = '--format=raw';
+      try {
+        await expect(copy(['a.tar'], '/n/', { unpack: 'local' })).rejects.toThrow('or is damaged');
+      } finally {
+        delete process.env.XZ_OPT;
+        delete process.env.XZ_DEFAULTS;
+      }
+      expect(existsSync(join(root, 'n'))).toBe(true);
     });
   });
 

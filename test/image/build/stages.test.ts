@@ -135,7 +135,8 @@ RUN --mount=type=secret,id=none ls /run 2>&1 | wc -l
     expect((await builder.build(text, { secrets })).output).toBe('');
     const required = 'FROM busybox\nRUN --mount=type=secret,id=none,required true\n';
     await expect(builder.build(required)).rejects.toThrow('the secret "none" is required');
-    await expect(builder.build('FROM busybox\nRUN --mount=type=ssh true\n')).rejects.toThrow('no SSH agent');
+    await expect(builder.build('FROM busybox\nRUN --mount=type=ssh,required true\n')).rejects.toThrow('no SSH agent');
+    expect((await builder.build('FROM busybox\nRUN --mount=type=ssh echo "[$SSH_AUTH_SOCK]"\n')).output).toBe('[]\n');
   });
 
   it('triggers of a base are done behind FROM, and not kept', async () => {
@@ -147,6 +148,51 @@ RUN --mount=type=secret,id=none ls /run 2>&1 | wc -l
     expect(output).toBe('triggered\n');
     expect(image.config.config).toMatchObject({ Env: expect.arrayContaining(['T=1', 'A=1']) });
     expect(image.config.config?.OnBuild).toBeUndefined();
+  });
+
+  it('have the arguments of the stage that they begin with', async () => {
+    const { output } = await builder.build(
+      `ARG G=global
+FROM busybox AS base
+ARG A=1 G
+FROM base AS middle
+ARG A=$A-2
+FROM middle AS third
+ARG B=$A-$G
+RUN echo "$A $B"
+FROM busybox AS other
+ARG C=[$A]
+RUN echo "$C" > /c
+FROM third
+COPY --from=other /c /c
+RUN cat /c; echo "$A"
+`.replaceAll('\\$', '$'),
+    );
+    expect(output).toBe('1-2 1-2-global\n[]\n1-2\n');
+  });
+
+  it('WORKDIR makes its folder where a link leads, and root’s without a passwd', async () => {
+    const { output } = await builder.build(
+      `FROM busybox AS base
+RUN ln -s /var/far/off /near
+USER user
+WORKDIR /near/sub
+RUN pwd -P; stat -c %u /var/far /var/far/off/sub
+FROM scratch AS bare
+USER root
+WORKDIR /made
+FROM base
+COPY --from=bare / /bare
+RUN stat -c %u /bare/made
+`,
+    );
+    expect(output).toBe('/var/far/off/sub\n1000\n1000\n0\n');
+  });
+
+  it('know which of them was asked for', async () => {
+    const text = 'FROM busybox AS one\nARG TARGETSTAGE\nRUN echo "$TARGETSTAGE"\nFROM one AS two\n';
+    expect((await builder.build(text)).output).toBe('default\n');
+    expect((await builder.build(text, { target: 'one' })).output).toBe('one\n');
   });
 
   it('FROM takes variables, and says what is not there with its place', async () => {

@@ -11,7 +11,8 @@ import { OwnedFd } from '../../../kernel/fd.js';
 import { dataRoot } from '../../../kernel/places.js';
 import { readRegularByPath } from '../../../kernel/read-regular.js';
 import { IgnoreRules } from './ignore.js';
-import { identityOf, type SourceTree, statusOf } from './tree.js';
+import { resolveIn } from './resolve.js';
+import { bytesOf, identityOf, type SourceTree, statusOf } from './tree.js';
 
 export { type DigestOptions, digestSelected, type FileDigests } from './digest.js';
 export { isPattern } from './glob.js';
@@ -36,14 +37,20 @@ export class BuildContext implements SourceTree, Disposable {
   }
 
   /**
-   * Opens a folder. A `NAME.dockerignore` beside the Dockerfile NAME goes before the .dockerignore of the folder.
+   * Opens a folder. A `NAME.dockerignore` beside the Dockerfile NAME goes before the .dockerignore of the folder. A folder that was unpacked has
+   * its Dockerfile `within`: no link of it leads out.
    * @throws TareError `usage` for what is no folder, `config` with the place of a malformed pattern
    */
-  static open(folder: string, dockerfile?: string): BuildContext {
+  static open(folder: string, dockerfile?: string | { readonly within: string }): BuildContext {
     refuseOthers(folder);
     const root = openRoot(folder);
     try {
-      const own = dockerfile === undefined ? undefined : readText(dirname(dockerfile), `${dockerfile}.dockerignore`);
+      const own =
+        typeof dockerfile === 'object'
+          ? readWithin(root.fd, `${dockerfile.within}.dockerignore`)
+          : dockerfile === undefined
+            ? undefined
+            : readText(dirname(dockerfile), `${dockerfile}.dockerignore`);
       const text = own ?? readText(folder, join(folder, '.dockerignore'));
       return new BuildContext(folder, root, text && new IgnoreRules(text.text, text.file));
     } catch (error) {
@@ -56,20 +63,28 @@ export class BuildContext implements SourceTree, Disposable {
     return this.#root.fd;
   }
 
+  /** A file of it, whether ignored or not: a Dockerfile. @throws TareError `not-found` */
+  read(path: string): string {
+    const found = readWithin(this.root, path);
+    if (found) return found.text;
+    throw new TareError(
+      'not-found',
+      `there is no file ${JSON.stringify(path)} in the context: name the Dockerfile with --file`,
+    );
+  }
+
   [Symbol.dispose](): void {
     this.#root.close();
   }
 }
 
-function refuseOthers(folder: string): void {
-  const what =
-    folder === '-'
-      ? 'a context on standard input is not supported: unpack it into a folder, and give that'
-      : /^https?:\/\//.test(folder)
-        ? 'a context from the web is not supported: download and unpack it, and give the folder'
-        : /^(?:git:\/\/|git@|ssh:\/\/|github\.com\/)/.test(folder)
-          ? 'a context in a git repository is not supported: clone it, and give the folder'
-          : undefined;
+/** @throws TareError `usage` for a context that is no folder of this machine */
+export function refuseOthers(folder: string): void {
+  const what = /^https?:\/\//.test(folder)
+    ? 'a context from the web is not supported: download it, and give the folder, or the archive to "tare build -"'
+    : /^(?:git:\/\/|git@|ssh:\/\/|github\.com\/)/.test(folder)
+      ? 'a context in a git repository is not supported: clone it, and give the folder'
+      : undefined;
   if (what !== undefined) throw new TareError('usage', what);
 }
 
@@ -94,6 +109,12 @@ function openRoot(folder: string): OwnedFd {
     if (why === undefined) throw error;
     throw new TareError('usage', `the build context ${JSON.stringify(folder)} ${why}`, { path: folder, cause: error });
   }
+}
+
+/** A file of the context, its links followed within it; undefined when it is not there. */
+function readWithin(root: number, path: string): { text: string; file: string } | undefined {
+  using found = resolveIn(root, bytesOf(path));
+  return found && { text: readRegularByPath(found.fd, MAX_FILE).toString(), file: path };
 }
 
 /** Undefined when it is not there. A link of the context does not lead out of it. */

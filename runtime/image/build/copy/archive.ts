@@ -1,6 +1,6 @@
 /**
- * ADD of an archive: tar, plain or packed with gzip or zstd, unpacked into a folder of the image over what is there. Names are looked up in the
- * image's root, so a hostile archive reaches nothing else. What xz and bzip2 have packed is refused: nothing here can read it.
+ * ADD of an archive: tar, plain or packed with gzip, zstd, xz or bzip2, unpacked into a folder of the image over what is there. Names are looked up in
+ * the image's root, so a hostile archive reaches nothing else. What is in a file is seen by its content, not by its name.
  */
 import { closeSync, createReadStream, openSync, type ReadStream, readSync } from 'node:fs';
 import { native } from '../../../kernel/addon.js';
@@ -14,6 +14,7 @@ import {
   DEFAULT_BUDGET,
   decompressed,
   Meter,
+  removeEntry,
   showName,
   type TarEntry,
   tarEntries,
@@ -25,6 +26,10 @@ import { type Facts, putFile, putFolder, putLink, setTime } from './entry.js';
 import type { ModeChange } from './mode.js';
 import type { Owner } from './owner.js';
 import { makeFolders, ROOT, type TargetFolder } from './target.js';
+import { type Unpacker, unpackedBy } from './unpacker.js';
+
+/** How a tar archive is packed: as layers may be, or as programs of the machine can unpack it. */
+export type Packing = Compression | Unpacker;
 
 export interface UnpackOptions {
   readonly root: number;
@@ -38,37 +43,50 @@ export interface UnpackOptions {
 
 /**
  * How a file is packed, when there is a tar archive in it; undefined for any other file.
- * @throws TareError `unsupported` for an archive that cannot be read here
+ * @throws TareError `unsupported` where its name says that it is an archive, and the program that could read it is not here
  */
-export async function sniffArchive(fd: number, name: string): Promise<Compression | undefined> {
+export async function sniffArchive(fd: number, name: string): Promise<Packing | undefined> {
   if (!isPlainFile(fd)) return undefined;
   const start = readStart(fd);
-  const foreign = start.subarray(0, 3).equals(BZIP2) ? 'bzip2' : start.subarray(0, 6).equals(XZ) ? 'xz' : undefined;
-  if (foreign && /\.(?:tar\.(?:xz|bz2?)|t(?:xz|bz2?))$/i.test(name))
-    throw new TareError(
-      'unsupported',
-      `${JSON.stringify(name)} is packed with ${foreign}: ADD unpacks tar, gzip and zstd; unpack it before, or ADD --unpack=false`,
-    );
-  if (start.subarray(0, 2).equals(GZIP)) return (await holdsTar(fd, 'gzip')) ? 'gzip' : undefined;
-  if (start.subarray(0, 4).equals(ZSTD)) return (await holdsTar(fd, 'zstd')) ? 'zstd' : undefined;
-  return isTarHeader(start) ? 'none' : undefined;
+  const packing = packingOf(start);
+  if (packing === undefined) return isTarHeader(start) ? 'none' : undefined;
+  try {
+    return (await holdsTar(fd, packing)) ? packing : undefined;
+  } catch (error) {
+    if (!(error instanceof TareError && error.code === 'unsupported')) throw error;
+    if (!/\.(?:tar\.(?:xz|bz2?)|t(?:xz|bz2?))$/i.test(name)) return undefined;
+    const cause = { cause: error };
+    throw new TareError('unsupported', `${JSON.stringify(name)} is packed with ${packing}: ${error.message}`, cause);
+  }
+}
+
+/** Whether a file that begins so may be a tar archive, packed or not. */
+export function mayBeArchive(start: Buffer): boolean {
+  return packingOf(start) !== undefined || isTarHeader(start);
+}
+
+/** By its first bytes. */
+function packingOf(start: Buffer): Exclude<Packing, 'none'> | undefined {
+  return MAGIC.find(([, magic]) => start.subarray(0, magic.length).equals(magic))?.[0];
 }
 
 /** Unpacks all of it. @throws TareError `protocol` when it is damaged, or names what lies outside */
-export async function unpackArchive(fd: number, compression: Compression, options: UnpackOptions): Promise<void> {
+export async function unpackArchive(fd: number, packing: Packing, options: UnpackOptions): Promise<void> {
   const meter = new Meter({ ...DEFAULT_BUDGET, ...options.budget }, 'the archive');
   const unpacking = new Unpacking(options, meter);
-  for await (const entry of tarEntries(metered(fd, compression, meter))) {
+  for await (const entry of tarEntries(metered(fd, packing, meter))) {
     options.signal?.throwIfAborted();
     await unpacking.add(entry);
   }
   unpacking.setTimes();
 }
 
-const GZIP = Buffer.from([0x1f, 0x8b]);
-const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
-const BZIP2 = Buffer.from('BZh');
-const XZ = Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]);
+const MAGIC: readonly (readonly [Exclude<Packing, 'none'>, Buffer])[] = [
+  ['gzip', Buffer.from([0x1f, 0x8b])],
+  ['zstd', Buffer.from([0x28, 0xb5, 0x2f, 0xfd])],
+  ['bzip2', Buffer.from('BZh')],
+  ['xz', Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00])],
+];
 
 function isPlainFile(fd: number): boolean {
   return (statusOf(fd).mode & 0o170000) === S_IFREG;
@@ -84,19 +102,25 @@ function readStart(fd: number): Buffer {
   }
 }
 
-function contentOf(fd: number, compression: Compression): AsyncGenerator<Uint8Array, void, void> {
-  return decompressed(packed(fd), compression);
+function contentOf(fd: number, packing: Packing): AsyncGenerator<Uint8Array, void, void> {
+  return isForeign(packing) ? unpackedBy(packing, fd) : decompressed(packed(fd), packing);
+}
+
+function isForeign(packing: Packing): packing is Unpacker {
+  return packing === 'xz' || packing === 'bzip2';
 }
 
 /** What is packed is counted too: what comes of a few bytes is bounded by how many they are. */
-async function* metered(fd: number, compression: Compression, meter: Meter): AsyncGenerator<Uint8Array, void, void> {
+async function* metered(fd: number, packing: Packing, meter: Meter): AsyncGenerator<Uint8Array, void, void> {
   const counted = async function* () {
     for await (const chunk of packed(fd) as AsyncIterable<Uint8Array>) {
       meter.compressed += chunk.length;
       yield chunk;
     }
   };
-  for await (const chunk of decompressed(counted(), compression)) {
+  // A program reads the file itself.
+  if (isForeign(packing)) meter.compressed = statusOf(fd).size;
+  for await (const chunk of isForeign(packing) ? unpackedBy(packing, fd) : decompressed(counted(), packing)) {
     meter.addBytes(chunk.length);
     yield chunk;
   }
@@ -106,7 +130,7 @@ function packed(fd: number): ReadStream {
   return createReadStream(`/proc/self/fd/${fd}`, { highWaterMark: 1 << 18 });
 }
 
-async function holdsTar(fd: number, compression: Compression): Promise<boolean> {
+async function holdsTar(fd: number, compression: Packing): Promise<boolean> {
   let start = Buffer.alloc(0);
   try {
     for await (const chunk of contentOf(fd, compression)) {
@@ -151,6 +175,9 @@ class Unpacking {
     using parent = this.#parent(parts);
     const facts = this.#facts(entry);
     if (entry.type === 'directory') return this.#folder(parent, name, facts);
+    // Over a folder too, whatever is in it, as Docker has it.
+    const there = native.fstatat(parent.fd, asName(name), AT_SYMLINK_NOFOLLOW);
+    if (there && isDirectory(there)) removeEntry(parent.fd, asName(name));
     if (entry.type === 'link') return this.#link(parent, name, entry.linkName);
     await putFile(parent.fd, name, facts, (fd) => this.#write(fd, entry));
   }

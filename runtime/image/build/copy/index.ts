@@ -22,6 +22,7 @@ import type { ModeChange } from './mode.js';
 import type { Owner } from './owner.js';
 import { lookUp, makeFolders, ROOT, type TargetFolder } from './target.js';
 
+export { mayBeArchive, sniffArchive, unpackArchive } from './archive.js';
 export { type Download, download } from './download.js';
 export { type ModeChange, parseMode } from './mode.js';
 export { type Owner, resolveOwner } from './owner.js';

@@ -1,6 +1,6 @@
 /**
  * What can only be said of a Dockerfile as a whole: a stage that is used before it is there, and warnings for what works but is not what is
- * likely meant. `# check=skip=RULE,…` silences rules, `# check=skip=all` all of them. https://docs.docker.com/reference/build-checks/
+ * likely meant. `# check=skip=RULE,…` silences rules, `# check=skip=all` all of them; `error=true` makes errors of the others. https://docs.docker.com/reference/build-checks/
  */
 import { nearest } from '../../near.js';
 import { stageOf } from './stages.js';
@@ -19,6 +19,9 @@ export function checkDockerfile(dockerfile: Dockerfile & { readonly warnings: Wa
     }
   }
   silence(dockerfile);
+  const [first] = dockerfile.warnings;
+  if (first && /(?:^|;)\s*error\s*=\s*true\s*(?:;|$)/i.test(dockerfile.directives.check ?? ''))
+    throw dockerfile.source.error(first.at, `${first.message} (${first.rule}, an error by "check=error=true")`);
 }
 
 type Warn = (rule: string, message: string, at: Position) => void;
