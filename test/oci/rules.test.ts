@@ -57,6 +57,13 @@ describe.each<[field: string, wrong: unknown, at: string, why: string, right: un
     { policy: 'SCHED_DEADLINE', runtime: 7, deadline: 8, period: 9 },
   ],
   [
+    'process.scheduler',
+    { policy: 'SCHED_DEADLINE', runtime: 2 ** 53, deadline: 2 ** 53, period: 0 },
+    'process.scheduler.runtime',
+    'are at most 2^53-1 ns',
+    { policy: 'SCHED_DEADLINE', runtime: 2 ** 53 - 1, deadline: 2 ** 53 - 1, period: 0 },
+  ],
+  [
     'process.execCPUAffinity',
     { initial: '0-' },
     'process.execCPUAffinity.initial',

@@ -60,6 +60,11 @@ function ofScheduler({ policy, nice = 0, priority = 0, ...deadlines }: Scheduler
     ...only('deadline', deadline),
     ...only('period', period),
     ...faultIf(
+      ![runtime, deadline, period].every(Number.isSafeInteger),
+      `${at}.runtime`,
+      'deadline and period are at most 2^53-1 ns (the kernel takes seconds)',
+    ),
+    ...faultIf(
       policy === 'SCHED_DEADLINE' && !(0 < runtime && runtime <= deadline && (period === 0 || deadline <= period)),
       `${at}.runtime`,
       'must not be 0, nor above deadline; and deadline not above period (sched(7))',
