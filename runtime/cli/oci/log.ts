@@ -65,7 +65,9 @@ export function withEngineWords(error: unknown): unknown {
  * What a failed system call is by strerror(3): Podman gives 127 and 126 by these words (libpod/oci_util.go), and so does Docker's daemon,
  * which also tells who has mounted a folder over a file what that is (daemon/errors.go).
  */
-function errnoWords({ syscall, message }: TareError): string | undefined {
+function errnoWords({ code, syscall, message }: TareError): string | undefined {
+  // Of these all has been said before the sentence.
+  if (code === 'command-not-found' || code === 'command-not-executable') return undefined;
   // move_mount(2) says EINVAL where mount(2) has said ENOTDIR.
   if (message.includes('which must be a file')) return STRERROR.ENOTDIR;
   return STRERROR[syscall?.errno ?? /: (E[A-Z]+)\b/.exec(message)?.[1] ?? ''];

@@ -7,6 +7,7 @@ it.each<[ErrorCode, string, string, string?]>([
   ['command-not-found', '"sh": command not found', 'exec: "sh": executable file not found in $PATH: '],
   ['command-not-found', '"/x/y": command not found', 'exec /x/y: no such file or directory: '],
   ['command-not-executable', '"/etc": cannot be executed', 'exec: "/etc": permission denied: '],
+  ['command-not-found', '"sh": execve("/bin/sh"): ENOENT', 'exec: "sh": executable file not found in $PATH: '],
   ['not-found', 'there is no container web', 'container does not exist: '],
   ['not-found', 'ps is not here', ''],
   ['permission', 'only root may', 'permission denied: '],
