@@ -68,6 +68,8 @@ export function withEngineWords(error: unknown): unknown {
 function errnoWords({ code, syscall, message }: TareError): string | undefined {
   // Of these all has been said before the sentence.
   if (code === 'command-not-found' || code === 'command-not-executable') return undefined;
+  // A mount point that cannot be made (below /proc) is no program that is missing: runc says that in other words.
+  if (/^(mkdir|create)_in_root\(.*: ENOENT\b/.test(message)) return undefined;
   // move_mount(2) says EINVAL where mount(2) has said ENOTDIR.
   if (message.includes('which must be a file')) return STRERROR.ENOTDIR;
   return STRERROR[syscall?.errno ?? /: (E[A-Z]+)\b/.exec(message)?.[1] ?? ''];

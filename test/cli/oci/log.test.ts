@@ -17,6 +17,7 @@ it.each<[ErrorCode, string, string, string?]>([
   ['config', 'config.json: linux.memoryPolicy is no object', ''],
   ['plan', 'mount("proc"): EINVAL (mounts[0])', ''],
   ['plan', 'mount("proc"): EPERM (mounts[0])', '', ': operation not permitted'],
+  ['plan', 'mkdir_in_root(rootfs, "/proc/x", 0755): mkdirat: ENOENT (mounts[7])', ''],
   ['plan', 'mkdir_in_root(rootfs, "/etc/passwd"): ENOTDIR (mounts[7])', '', ': not a directory'],
   [
     'plan',
