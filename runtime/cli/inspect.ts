@@ -21,6 +21,7 @@ interface Options {
   readonly against?: string;
   readonly json?: boolean;
   readonly platform?: string;
+  readonly format?: string;
 }
 
 export function inspectCommand(): Command {
@@ -28,6 +29,7 @@ export function inspectCommand(): Command {
     .argument('<what>', 'a process, by its number as this terminal sees it; or an image, by name or id')
     .option('--against <pid>', 'compare a process’s namespaces with those of another')
     .option('--platform <platform>', 'of an image of several platforms this one')
+    .option('-f, --format <template>', 'of an image: {{.Id}}, {{json .Config}}')
     .option('--json', 'for machines')
     .addHelpText(
       'after',
@@ -47,7 +49,8 @@ Examples:
 const PID = /^[1-9]\d{0,6}$/;
 
 async function inspectPid(pid: string, options: Options): Promise<void> {
-  if (options.platform !== undefined) throw new TareError('usage', '--platform is about images');
+  for (const name of ['platform', 'format'] as const)
+    if (options[name] !== undefined) throw new TareError('usage', `--${name} is about images`);
   const source = localProc();
   const facts = await inspectProcess(source, processId(pid));
   const against = options.against ? await inspectProcess(source, processId(options.against)) : undefined;

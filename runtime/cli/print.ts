@@ -54,8 +54,8 @@ export function printable(text: string): string {
  * A value for machines, which may be shown on a terminal all the same. JSON.stringify leaves the control characters above U+007E, and those that turn the
  * writing around, as they are: they are escaped (attack 31).
  */
-export function json(value: unknown): string {
-  return `${JSON.stringify(value, null, 2).replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu, escaped)}\n`;
+export function json(value: unknown, indent = 2): string {
+  return `${JSON.stringify(value ?? null, null, indent).replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu, escaped)}\n`;
 }
 
 /** By UTF-16 units, as JSON has it. RFC 8259, section 7 */

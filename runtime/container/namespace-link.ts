@@ -8,7 +8,7 @@ export function namespaceLink(type: NamespaceType): string {
   return `ns/${LINKS[type]}`;
 }
 
-const LINKS: Readonly<Record<NamespaceType, string>> = {
+export const LINKS: Readonly<Record<NamespaceType, string>> = {
   mount: 'mnt',
   pid: 'pid',
   network: 'net',

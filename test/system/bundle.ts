@@ -5,19 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { thisCaller } from '../../runtime/container/caller.js';
 import { Container, type CreateOptions, type DefaultOptions, defaultConfig } from '../../runtime/container/index.js';
+import { LINKS } from '../../runtime/container/namespace-link.js';
 import { type Config, validConfig } from '../../runtime/oci/index.js';
 import { makeRootfs } from '../harness/rootfs.js';
 
-export const LINKS = {
-  mount: 'mnt',
-  pid: 'pid',
-  network: 'net',
-  ipc: 'ipc',
-  uts: 'uts',
-  user: 'user',
-  cgroup: 'cgroup',
-  time: 'time',
-} as const;
+export { LINKS };
 export type Type = keyof typeof LINKS;
 
 /** What /proc/PID/ns says: `net:[4026531840]`. */

@@ -71,6 +71,41 @@ describe('tare images', () => {
     ]);
   });
 
+  it('and history and inspect have the fields that a template names, as Docker calls them', async () => {
+    expect(await said('images', '--format', '{{.Repository}}:{{.Tag}}\\t{{ .ID }}')).toBe(
+      `app:latest\t${short(app)}\nlocalhost:5000/team/app:1\t${short(app)}\n<none>:<none>\t${short(old)}\n`,
+    );
+    expect(JSON.parse((await said('images', 'app', '--format', '{{json .}}')).trim())).toMatchObject({
+      Repository: 'app',
+      ID: short(app),
+    });
+    expect(await said('history', 'app', '--format', '{{.CreatedBy}}|{{.Size}}')).toMatch(/^test: layer 1\|\d+ B\n$/);
+    expect(await said('inspect', '-f', '{{.Id}} {{.Config.Env}} {{.Config.Labels.evil}} {{.Config.None}}', 'app')).toBe(
+      `${app.id} ["A=b"] a\\x1b[31mred line \n`,
+    );
+    expect(await said('image', 'inspect', '--format', '{{json .RootFS.Layers}} {{.RepoTags}}', 'app')).toBe(
+      `${JSON.stringify(app.config.rootfs.diff_ids)} ["app:latest","localhost:5000/team/app:1"]\n`,
+    );
+  });
+
+  it('is pruned by age', async () => {
+    expect(await said('image', 'prune', '--filter', 'until=2019-01-01')).toBe('Nothing to free\n');
+    expect(await said('image', 'prune', '-a', '--filter', 'until=2022-01-01')).toContain(
+      `Deleted: ${old.manifestDescriptor.digest}\n`,
+    );
+    expect(await said('images', '-q')).toBe(`${short(app)}\n`);
+    expect(await said('image', 'prune', '-a', '--filter', 'until=1h')).toContain('Untagged: app:latest\n');
+  });
+
+  it.each([
+    [['image', 'prune', '--filter', 'label=x'], /--filter label=x: must be until=24h/],
+    [['images', '--format', '{{.Nothing}}'], /there is no field "Nothing"; there are ID, Repository, Tag/],
+    [['images', '--format', '{{range .}}x{{end}}'], /\{\{range \.\}\} is more than Tare’s templates have/],
+    [['inspect', '--format', '{{.Id}}', '1'], /--format is about images/],
+  ])('and the like refuse %j', async (args, message) => {
+    expect(await tare(...args)).toMatchObject({ status: 125, stderr: expect.stringMatching(message) });
+  });
+
   it.each([
     [['--filter', 'colour=red'], /"colour=red" is no filter: there are dangling=true/],
     [['--format', 'xml'], /"xml" is no format/],

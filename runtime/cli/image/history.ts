@@ -7,6 +7,7 @@ import { TareError } from '../../kernel/error.js';
 import type { Digest, HistoryEntry } from '../../oci/image/index.js';
 import { formatTable, json, print, printable } from '../print.js';
 import { formatBytes } from '../progress.js';
+import { formatTemplate, isTemplate } from '../template.js';
 import { formatAge } from './age.js';
 import { withStore } from './with-store.js';
 
@@ -24,7 +25,7 @@ export function historyCommand(): Command {
     .option('--no-trunc', 'everything in full')
     .option('--no-human', 'times and sizes for machines')
     .option('-q, --quiet', 'only the digests of the layers')
-    .option('--format <how>', '"table" or "json"', 'table')
+    .option('--format <how>', '"table", "json", or a template: {{.CreatedBy}}', 'table')
     .option('--platform <platform>', 'of an image for several')
     .addHelpText(
       'after',
@@ -65,8 +66,8 @@ const MAX_TEXT = 60;
 function show(steps: readonly Step[], { trunc, human, quiet, format }: Options): string {
   if (quiet) return steps.flatMap(({ layer }) => (layer ? [`${shortened(layer, trunc)}\n`] : [])).join('');
   if (format === 'json') return json(steps.map(asJson));
-  if (format !== 'table')
-    throw new TareError('usage', `${JSON.stringify(format)} is no format: there are "table" and "json"`);
+  if (format !== 'table' && !isTemplate(format))
+    throw new TareError('usage', `${JSON.stringify(format)} is no format: there are "table", "json" and templates`);
   const rows = steps.map(({ layer, created, created_by = '', size, comment = '' }) => [
     layer ? shortened(layer, trunc) : '-',
     human ? formatAge(created) : (created ?? 'unknown'),
@@ -74,6 +75,11 @@ function show(steps: readonly Step[], { trunc, human, quiet, format }: Options):
     human ? formatBytes(size) : String(size),
     cut(comment, trunc),
   ]);
+  if (isTemplate(format))
+    return formatTemplate(
+      format,
+      rows.map(([ID, CreatedSince, CreatedBy, Size, Comment]) => ({ ID, CreatedSince, CreatedBy, Size, Comment })),
+    );
   const header = ['LAYER', 'CREATED', 'CREATED BY', 'SIZE', 'COMMENT'];
   return formatTable([header, ...rows.map((row) => row.map(printable))]);
 }

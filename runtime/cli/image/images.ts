@@ -7,6 +7,7 @@ import { TareError } from '../../kernel/error.js';
 import { shortDigest } from '../../oci/image/index.js';
 import { formatTable, json, print, printable } from '../print.js';
 import { formatBytes } from '../progress.js';
+import { type Fields, formatTemplate, isTemplate } from '../template.js';
 import { formatAge } from './age.js';
 import { withStore } from './with-store.js';
 
@@ -24,7 +25,7 @@ export function imagesCommand(): Command {
     .option('--digests', 'the digest of what each name stands for')
     .option('-q, --quiet', 'only the ids')
     .option('--no-trunc', 'ids in full')
-    .option('--format <how>', '"table" or "json"', 'table')
+    .option('--format <how>', '"table", "json", or a template: {{.Repository}}:{{.Tag}}', 'table')
     .option(
       '-f, --filter <filter>',
       'dangling=true, dangling=false or reference=NAME; may be given several times',
@@ -40,7 +41,8 @@ Examples:
   tare images --digests --no-trunc
   tare images 'docker.io/library/*'
   tare images -f dangling=true -q
-  tare images --format json`,
+  tare images --format json
+  tare images --format '{{.Repository}}:{{.Tag}} {{.Size}}'`,
     )
     .action((name: string | undefined, options: Options) =>
       withStore(async (store) => {
@@ -82,8 +84,13 @@ function show(images: readonly ListedImage[], { digests, quiet, trunc, format }:
   const idOf = ({ id, target }: ListedImage) => (trunc ? shortDigest(id ?? target.digest) : (id ?? target.digest));
   if (quiet) return [...new Set(images.map(idOf))].map((id) => `${id}\n`).join('');
   if (format === 'json') return json(images.map(asJson));
+  if (isTemplate(format))
+    return formatTemplate(
+      format,
+      images.map((image) => fieldsOf(image, idOf(image))),
+    );
   if (format !== 'table')
-    throw new TareError('usage', `${JSON.stringify(format)} is no format: there are "table" and "json"`);
+    throw new TareError('usage', `${JSON.stringify(format)} is no format: there are "table", "json" and templates`);
   const header = ['REPOSITORY', 'TAG', ...(digests ? ['DIGEST'] : []), 'IMAGE ID', 'CREATED', 'SIZE'];
   const rows = images.map((image) => {
     const { repository, tag } = nameOf(image);
@@ -99,6 +106,16 @@ function show(images: readonly ListedImage[], { digests, quiet, trunc, format }:
     return line.map(printable);
   });
   return formatTable([header, ...rows]);
+}
+
+/** By Docker's names. */
+function fieldsOf(image: ListedImage, id: string): Fields {
+  const { repository, tag } = nameOf(image);
+  const { target, created = '', size } = image;
+  return {
+    ...{ ID: id, Repository: repository, Tag: tag, Digest: target.digest },
+    ...{ CreatedSince: formatAge(created), CreatedAt: created, Size: formatBytes(size) },
+  };
 }
 
 function nameOf({ reference }: ListedImage): { repository: string; tag: string } {

@@ -9,11 +9,13 @@ import type { Image } from '../../image/types.js';
 import type { ExecutionConfig } from '../../oci/image/index.js';
 import { formatTable, json, print, printable } from '../print.js';
 import { formatBytes } from '../progress.js';
+import { type Fields, formatTemplate } from '../template.js';
 import { formatAge } from './age.js';
 import { withStore } from './with-store.js';
 
 export interface InspectImageOptions {
   readonly json?: boolean;
+  readonly format?: string;
   readonly platform?: string;
 }
 
@@ -21,12 +23,14 @@ export function inspectImageCommand(): Command {
   return new Command('inspect')
     .argument('<image...>', 'names or ids')
     .option('--json', 'for machines: a list with all of each image’s manifest and config')
+    .option('-f, --format <template>', 'fields by Docker’s names: {{.Config.Env}}, {{json .RootFS}}')
     .option('--platform <platform>', 'of several platforms this one, such as linux/arm64')
     .addHelpText(
       'after',
       `
 Examples:
   tare image inspect debian:12
+  tare image inspect -f '{{.Id}} {{json .Config.Cmd}}' debian:12
   tare image inspect --json --platform linux/arm64 debian:12`,
     )
     .action((images: string[], options: InspectImageOptions) => inspectImages(images, options));
@@ -34,11 +38,18 @@ Examples:
 
 export function inspectImages(
   images: readonly string[],
-  { json: forMachines, platform }: InspectImageOptions,
+  { json: forMachines, format, platform }: InspectImageOptions,
 ): Promise<void> {
   const wanted = platform === undefined ? undefined : parsePlatform(platform);
   return withStore(async (store) => {
     const all = images.map((name) => loadImage(store, name, wanted));
+    if (format !== undefined)
+      return print(
+        formatTemplate(
+          format,
+          all.map((image) => fieldsOf(store, image)),
+        ),
+      );
     if (forMachines) return print(json(all.map((image) => asJson(store, image))));
     return print(all.map((image) => asText(store, image)).join('\n'));
   });
@@ -54,6 +65,20 @@ function asJson(store: ImageStore, image: Image) {
     platforms: platforms(store, image),
     manifest,
     config,
+  };
+}
+
+/** By the names of Docker's own answer, as far as Tare knows the same. */
+function fieldsOf(store: ImageStore, image: Image): Fields {
+  const { id, target, config, manifestDescriptor } = image;
+  const names = namesOf(store, image);
+  return {
+    ...{ Id: id, RepoTags: names.filter((name) => !name.includes('@')), Digest: target.digest },
+    ...{ Created: config.created ?? '', Author: config.author ?? '', Os: config.os, Architecture: config.architecture },
+    Variant: config.variant ?? '',
+    Config: config.config ?? {},
+    RootFS: { Type: 'layers', Layers: config.rootfs.diff_ids },
+    Size: [...blobsOf(store, manifestDescriptor).values()].reduce((sum, one) => sum + one, 0),
   };
 }
 

@@ -1,6 +1,8 @@
 /** `tare image prune`: makes room. */
 import { Command } from 'commander';
+import { parseDuration } from '../../image/build/parse/duration.js';
 import { prune } from '../../image/prune.js';
+import { TareError } from '../../kernel/error.js';
 import { isDigest } from '../../oci/image/index.js';
 import { print, printable } from '../print.js';
 import { formatBytes } from '../progress.js';
@@ -9,6 +11,7 @@ import { containersFolder, withStoreAsOwnRoot } from './with-store.js';
 
 export function pruneCommand(): Command {
   return new Command('prune')
+    .option('--filter <until=...>', 'only images made before a time, or so long ago: until=24h, until=2024-01-31')
     .option('-a, --all', 'also images that have a name, but no container, and what builds have cached')
     .addHelpText(
       'after',
@@ -18,12 +21,17 @@ have left. What another command is working with stays.
 
 Examples:
   tare image prune
-  tare image prune --all`,
+  tare image prune --all
+  tare image prune --all --filter until=240h`,
     )
-    .action(({ all }: { all?: boolean }) =>
+    .action(({ all, filter }: { all?: boolean; filter?: string }) =>
       withStoreAsOwnRoot(async (store) => {
         const { untagged, blobs, snapshots, leftovers, containers, bytes } = await store.makingRoom(() =>
-          prune(store, { all, containers: containersFolder() }),
+          prune(store, {
+            all,
+            containers: containersFolder(),
+            ...(filter !== undefined && { until: untilOf(filter) }),
+          }),
         );
         // What had no name was known by its digest.
         for (const name of untagged) await print(`${isDigest(name) ? 'Deleted' : 'Untagged'}: ${printable(name)}\n`);
@@ -38,4 +46,20 @@ Examples:
         await print(bytes > 0 ? `Freed ${formatBytes(bytes)} (${counted(bytes, 'byte')})\n` : 'Nothing to free\n');
       }),
     );
+}
+
+/** @throws TareError `usage` */
+function untilOf(filter: string): Date {
+  const [, text = ''] = /^until=(.+)$/s.exec(filter) ?? [];
+  const age = parseDuration(text);
+  const date =
+    age !== undefined
+      ? new Date(Date.now() - age / 1e6)
+      : new Date(/^\d{9,11}$/.test(text) ? Number(text) * 1000 : text);
+  if (Number.isNaN(date.getTime()))
+    throw new TareError(
+      'usage',
+      `--filter ${filter}: must be until=24h, until=2024-01-31T10:00:00Z or until=SECONDS since 1970`,
+    );
+  return date;
 }
