@@ -80,7 +80,8 @@ export function configure(
       return changed({ Labels }, `LABEL ${pairs.map((pair) => pair.join('=')).join(' ')}`);
     }
     case 'maintainer': {
-      const author = expand(instruction.value);
+      // As it is written, quotes and all.
+      const author = instruction.value.text;
       return changed({}, `MAINTAINER ${author}`, { author });
     }
     case 'cmd':

@@ -25,9 +25,10 @@ export function makeFolderStep(path: string, user: string): FileStep {
   };
 }
 
-/** An image without users has root, as BuildKit has it. */
+/** As BuildKit has it: a number alone is user and group, as with --chown; an image without users has root. */
 function ownerOf(userOf: (tree: string, user: string) => Owner, root: number, user: string): Owner {
   const tree = `/proc/self/fd/${root}`;
+  if (/^\d+$/.test(user)) return userOf(tree, `${user}:${user}`);
   try {
     return userOf(tree, user);
   } catch (error) {

@@ -181,12 +181,14 @@ RUN pwd -P; stat -c %u /var/far /var/far/off/sub
 FROM scratch AS bare
 USER root
 WORKDIR /made
+USER 1234
+WORKDIR /numbered
 FROM base
 COPY --from=bare / /bare
-RUN stat -c %u /bare/made
+RUN stat -c %u:%g /bare/made /bare/numbered
 `,
     );
-    expect(output).toBe('/var/far/off/sub\n1000\n1000\n0\n');
+    expect(output).toBe('/var/far/off/sub\n1000\n1000\n0:0\n1234:1234\n');
   });
 
   it('know which of them was asked for', async () => {
