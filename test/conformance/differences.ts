@@ -14,6 +14,8 @@ export interface Difference {
   readonly reason: string;
   /** A race: the case passes at times. */
   readonly sometimes?: boolean;
+  /** Only where cgroups are of this version. */
+  readonly cgroups?: 1 | 2;
 }
 
 const RUNC_1_1_LACKS: readonly (readonly [test: string, what: string])[] = [
