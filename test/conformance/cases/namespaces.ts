@@ -295,7 +295,7 @@ async function hold({ bench, folder, later }: Scene, options: readonly string[])
   await until(() => existsSync(file));
   await until(() => readFileSync(file, 'utf8').trim() !== '');
   const pid = Number(readFileSync(file, 'utf8'));
-  if (options.includes('--fork'))
-    await until(() => bench.namespace(pid, 'pid_for_children') !== bench.namespace(1, 'pid'));
+  // Between unshare(2) and the first fork(2) there is no pid_for_children, as a pid namespace begins with its process 1.
+  if (options.includes('--fork')) await until(() => bench.proc(pid, `task/${pid}/children`).trim() !== '');
   return pid;
 }
