@@ -1,4 +1,7 @@
-/** crun 1.8.1, Debian 12's. Some of these are of its age, others its choice. Tried on cgroups of version 1; not yet as a whole with version 2. */
+/**
+ * crun 1.8.1, Debian 12's. Some of these are of its age, others its choice. Tried with cgroups of version 1, and with version 2 as far as
+ * docs/oci-runtime.md tells.
+ */
 import type { Difference } from './differences.js';
 
 interface Group {
