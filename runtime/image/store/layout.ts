@@ -5,6 +5,7 @@
  */
 import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { TareError } from '../../kernel/error.js';
 import { writeFileAtomic } from '../../kernel/files.js';
 import { DirectoryLock } from '../../kernel/lock.js';
@@ -54,6 +55,8 @@ export class LayoutNames implements ImageNames {
         (entry) => entry !== before && !(entry.digest === target.digest && isNameless(entry)),
       );
       const named = { ...target, annotations: { ...target.annotations, [REF_NAME]: name } };
+      // As after a build that was cached: the name means this already.
+      if (others.length === entries.length - 1 && isDeepStrictEqual(before, named)) return entries;
       const isLost =
         before && before.digest !== target.digest && !others.some(({ digest }) => digest === before.digest);
       return [...others, ...(isLost ? [plain(before)] : []), named];
@@ -123,11 +126,13 @@ export class LayoutNames implements ImageNames {
     return parseIndex(value, { what: this.#path });
   }
 
+  /** @param edit gives back the same list where there is nothing to write */
   async #change(edit: (entries: readonly Descriptor[]) => readonly Descriptor[]): Promise<void> {
     try {
       using _lock = await DirectoryLock.acquire(this.#root, { waitMs: PATIENCE });
       const index = this.#read();
       const manifests = edit(index.manifests);
+      if (manifests === index.manifests) return;
       const written = { ...index, schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests };
       writeFileAtomic(this.#path, JSON.stringify(written, null, 2), { durable: true });
     } catch (error) {

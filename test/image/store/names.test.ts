@@ -1,5 +1,5 @@
 /** index.json: names that Tare gives, and those that other programs have written. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -91,6 +91,20 @@ describe('names', () => {
       ['app:2', one.digest],
       ['app:latest', two.digest],
     ]);
+  });
+
+  it('that mean this already are not written again', async () => {
+    await names.set(ref('debian:12'), { ...one, annotations: { other: 'kept' } });
+    await names.set(ref('debian:13'), two);
+    const ino = () => statSync(join(root, 'index.json')).ino;
+    const before = ino();
+    await names.set(ref('debian:12'), { ...one, annotations: { other: 'kept' } });
+    await names.set(ref('debian:13'), two);
+    await names.keep(two);
+    expect(ino()).toBe(before);
+    await names.set(ref('debian:12'), one);
+    expect(ino()).not.toBe(before);
+    expect(names.get(ref('debian:12'))).toEqual(one);
   });
 
   it('of a digest stand for that, whatever their tag', async () => {
