@@ -34,9 +34,12 @@ export async function bench(): Promise<string> {
   try {
     const files = someFiles('/usr', SIZE);
     const lines = [await oneLayer(join(folder, 'one'), makeLayer(archiveOf(files, folder)))];
+    rmSync(join(folder, 'one'), { recursive: true });
     const middle = halfOf(files);
     const halves = [files.slice(0, middle), files.slice(middle)].map((part) => makeLayer(archiveOf(part, folder)));
-    lines.push(await severalLayers(join(folder, 'two'), halves), memory(folder));
+    lines.push(await severalLayers(join(folder, 'two'), halves));
+    rmSync(join(folder, 'two'), { recursive: true });
+    lines.push(memory(folder));
     return lines.join('\n');
   } finally {
     rmSync(folder, { recursive: true, force: true });
