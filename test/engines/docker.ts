@@ -4,7 +4,8 @@ import type { Ran } from '../harness/world.js';
 import { Place, RUNTIME } from './engine.js';
 
 /** The network namespace of `--network host` stays mounted, and BuildKit's cgroups stay. */
-const DOCKERS_OWN = /^(?:mount .*\/exec\/netns\/default \(nsfs\)|cgroup .*\/buildkit)$/;
+const DOCKERS_OWN =
+  /^(?:mount .*\/exec\/netns\/default \(nsfs\)|cgroup .*\/buildkit|file tmp\/containerd\.\d+\.stacks\.log)$/;
 
 export class Docker {
   private constructor(
