@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Ran } from '../harness/world.js';
 import { Place, RUNTIME } from './engine.js';
 
-/** The network namespace of `--network host` stays mounted, and BuildKit's cgroups stay. */
+/** The network namespace of `--network host` stays mounted, and BuildKit's cgroups stay; containerd writes its stacks to a file at SIGUSR1. */
 const DOCKERS_OWN =
   /^(?:mount .*\/exec\/netns\/default \(nsfs\)|cgroup .*\/buildkit|file tmp\/containerd\.\d+\.stacks\.log)$/;
 
