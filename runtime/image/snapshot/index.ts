@@ -209,10 +209,10 @@ type Unpacking = UnpackOptions & { readonly signal: AbortSignal };
 /** Packed bytes from which a layer is worth a thread: unpacking so many takes several times as long as its start. */
 const LARGE = 8 << 20;
 
-/** Where two can be at work. The main thread has enough to do when it downloads. */
+/** Where two are at work. While an image is pulled they would take the cores from the download, and wait for the disk beside it. */
 function inThread({ descriptor }: LayerTask, all: readonly LayerTask[], { arrived }: UnpackOptions): boolean {
-  if (descriptor.size < LARGE || availableParallelism() < 2 || all.length < 2) return false;
-  return arrived !== undefined || all.filter((other) => other.descriptor.size >= LARGE).length > 1;
+  if (descriptor.size < LARGE || availableParallelism() < 2 || arrived !== undefined) return false;
+  return all.filter((other) => other.descriptor.size >= LARGE).length > 1;
 }
 
 /** Whose attributes the overlays of this process read: see merged.ts. */
