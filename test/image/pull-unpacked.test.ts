@@ -63,18 +63,26 @@ describe('pulling and unpacking', () => {
   });
 
   it.each([
-    ['whose layer is not what its config says', makeImage([one, { ...two, diffId: digestOf('other') }]), 'protocol'],
-    ['whose layer leaves the folder', makeImage([one, makeLayer([{ path: '../x', content: 'x' }])]), 'protocol'],
-    ['without layers', makeImage([]), 'unsupported'],
-  ])('has pulled an image %s, and says then that it cannot be unpacked', async (_, bad, code) => {
+    ['whose layer is not what its config says', makeImage([one, { ...two, diffId: digestOf('other') }])],
+    ['whose layer leaves the folder', makeImage([one, makeLayer([{ path: '../x', content: 'x' }])])],
+  ])('has pulled an image %s, and says then that it cannot be unpacked', async (_, bad) => {
     registry.add(bad);
     using made = await makeStore();
     const { store, folder } = made;
     using lease = store.lease();
     const { target, unpacked } = await pullUnpacked(store, reference(), { ...QUICK, lease });
     expect(store.names.get(reference())).toEqual(target);
-    await expect(unpacked).rejects.toMatchObject({ code });
+    await expect(unpacked).rejects.toMatchObject({ code: 'protocol' });
     expect(readdirSync(join(folder, 'images/ingest'))).toEqual([]);
+  });
+
+  it('has nothing to unpack of an image without layers', async () => {
+    registry.add(makeImage([]));
+    using made = await makeStore();
+    using lease = made.store.lease();
+    const { unpacked } = await pullUnpacked(made.store, reference(), { ...QUICK, lease });
+    expect(await unpacked).toBeUndefined();
+    expect(readdirSync(join(made.folder, 'images/snapshots'))).toEqual([]);
   });
 
   it('gives neither name nor half a snapshot to an image of which a layer is missing', async () => {
