@@ -19,6 +19,7 @@ export const terminals = suite('console', (it) => {
   it('--console-socket gets the master of the terminal', 'runc create --console-socket', async (scene) => {
     const { it, screen } = await withTerminal(scene, 'tty; echo done > /done; exec sleep 1000');
     match(await screen.shows('pts'), /^\/dev\/pts\/0\r\n/);
+    await until(() => existsSync(join(it.rootfs, 'done')) && it.read('done') !== '');
     equal(it.read('done'), 'done\n');
   });
 

@@ -157,8 +157,9 @@ export const processes = suite('process', (it) => {
     [
       'a type twice',
       [
-        { type: 'RLIMIT_CORE', soft: 1, hard: 1 },
+        // The lower one last: that the first cannot be raised again is no answer.
         { type: 'RLIMIT_CORE', soft: 2, hard: 2 },
+        { type: 'RLIMIT_CORE', soft: 1, hard: 1 },
       ],
     ],
     ['a soft limit above the hard', [{ type: 'RLIMIT_CORE', soft: 2, hard: 1 }]],

@@ -250,7 +250,6 @@ describe('sources', () => {
   });
 
   it.each<[string, string]>([
-    ['-', 'standard input is not supported'],
     ['https://example.com/a.tar', 'from the web is not supported'],
     ['git@example.com:a/b', 'git repository is not supported'],
     ['/nowhere/at/all', 'is not there'],
