@@ -2,6 +2,7 @@
  * One stage: its base, then its instructions one after the other. What changes files is a step, which may be in the cache; what changes the config alone
  * costs nothing and is done each time. The triggers of the base (ONBUILD) come first, as if they stood behind FROM.
  */
+import { TareError } from '../../kernel/error.js';
 import type { HistoryEntry, Platform } from '../../oci/image/index.js';
 import type { OnProgress } from '../types.js';
 import { layersOf, platformOf } from './base.js';
@@ -15,6 +16,9 @@ import { runCreatedBy, runStep } from './run-step.js';
 import type { Session } from './session.js';
 import type { Solver } from './solve.js';
 import { makeFolderStep } from './workdir.js';
+
+/** An image of somebody else may have any number; each is a step. */
+const MAX_TRIGGERS = 1000;
 
 export interface StageResult {
   readonly files: StageFiles;
@@ -91,7 +95,10 @@ export class StageBuild {
   }
 
   #begin(state: StageState, name: string): Placed[] {
-    const triggers = (state.config.OnBuild ?? []).map((text): Placed => {
+    const kept = state.config.OnBuild ?? [];
+    if (kept.length > MAX_TRIGGERS)
+      throw new TareError('unsupported', `its image has more than ${MAX_TRIGGERS} instructions from ONBUILD`);
+    const triggers = kept.map((text): Placed => {
       const { instruction, dockerfile } = parseTrigger(text, `ONBUILD of ${name}`);
       const { source, directives } = dockerfile;
       return {

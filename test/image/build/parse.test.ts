@@ -366,3 +366,20 @@ describe('warnings', () => {
     expect(parseDockerfile(text, 'D').warnings).toEqual([]);
   });
 });
+
+describe('what is copied at each step, or stands on each other, is bounded', () => {
+  it.each([
+    ['stages', 'FROM a\n'.repeat(1001), '1001:1: there are more than 1000 stages'],
+    ['instructions', `FROM a\n${'USER b\n'.repeat(10_001)}`, '10002:1: there are more than 10000 instructions'],
+    ['variables', `FROM a\n${'ENV a=b\n'.repeat(5001)}`, '5002:1: there are more than 10000 instructions'],
+    ['labels', `FROM a\nLABEL ${'a=b '.repeat(10_000)}`, '2:1: there are more than 10000 instructions'],
+    ['arguments before the first stage', `ARG ${'a '.repeat(10_000)}\nFROM a\n`, '1:1: there are more than 10000'],
+  ])('%s', (_, text, message) => {
+    expect(() => parseDockerfile(text, 'Dockerfile')).toThrow(message);
+  });
+
+  it('and a thousand stages, each on the one before, are a build like any other', () => {
+    const text = `FROM scratch AS s0\n${Array.from({ length: 999 }, (_, i) => `FROM s${i} AS s${i + 1}\n`).join('')}`;
+    expect(parseDockerfile(text, 'Dockerfile').stages).toHaveLength(1000);
+  });
+});

@@ -17,6 +17,10 @@ export { stageOf } from './stages.js';
 export type * from './types.js';
 
 const MAX_LENGTH = 4 << 20;
+/** Stages may stand on each other, each one deeper. */
+const MAX_STAGES = 1000;
+/** Instructions and the variables, labels, ports and volumes in them: what they leave is copied at each step. */
+const MAX_PARTS = 10_000;
 
 /** `file` is how the file is called in errors. @throws TareError `config` (or `unsupported`), whose text shows line and column */
 export function parseDockerfile(text: string, file: string): Dockerfile {
@@ -26,13 +30,18 @@ export function parseDockerfile(text: string, file: string): Dockerfile {
   const { source, directives, warnings } = reader;
   const globalArgs: ArgInstruction[] = [];
   const stages: (Stage & { instructions: Instruction[] })[] = [];
+  let parts = 0;
   for (let line = reader.next(); line !== undefined; line = reader.next()) {
     const context = new Context(reader, line);
     if (context.name === 'FROM') {
+      if (stages.length === MAX_STAGES) throw source.error(context.at, `there are more than ${MAX_STAGES} stages`);
       stages.push(parseFrom(context, stages.length));
       continue;
     }
     const instruction = parseInstruction(context);
+    parts += partsOf(instruction);
+    if (parts > MAX_PARTS)
+      throw source.error(context.at, `there are more than ${MAX_PARTS} instructions, or parts of them`);
     const stage = stages.at(-1);
     if (stage) stage.instructions.push(instruction);
     else if (instruction.kind === 'arg') globalArgs.push(instruction);
@@ -46,6 +55,21 @@ export function parseDockerfile(text: string, file: string): Dockerfile {
   const dockerfile = { file, source, directives, globalArgs, stages, warnings };
   checkDockerfile(dockerfile);
   return dockerfile;
+}
+
+function partsOf(instruction: Instruction): number {
+  switch (instruction.kind) {
+    case 'env':
+    case 'label':
+      return 1 + instruction.pairs.length;
+    case 'arg':
+      return 1 + instruction.args.length;
+    case 'expose':
+    case 'volume':
+      return 1 + instruction.values.length;
+    default:
+      return 1;
+  }
 }
 
 /** An instruction that an image has kept from an ONBUILD. `origin` says which image that is. */
