@@ -15,7 +15,9 @@ import type { Result } from './validation/run.js';
 
 const HOME = '/mnt';
 const KEEPER = `${HOME}/keeper`;
-const ENV = { CONFORMANCE_PATIENCE: '150', CONFORMANCE_KEEPER: KEEPER };
+/** A folder of where the machine keeps Tare's data: of an ext4, whose owners its kernel (6.1) can map, unlike those of its overlay and of a tmpfs. */
+const DISK = `${HOME}/disk`;
+const ENV = { CONFORMANCE_PATIENCE: '150', CONFORMANCE_KEEPER: KEEPER, TMPDIR: DISK };
 const RESULTS = `${HOME}/results`;
 const MAX_RESULTS = 8 << 20;
 /** How often the results are looked at, which costs the machine 0.1 s. */
@@ -45,7 +47,8 @@ export async function openLaboratory(
   try {
     machine = await provider.create({ onProgress: say });
     const it = machine;
-    await must(it, ['sh', '-ec', `mount -t tmpfs -o mode=755 tmpfs ${HOME} && mkdir -p ${HOME}/suite/t`]);
+    await must(it, ['sh', '-ec', `mount -t tmpfs -o mode=755 tmpfs ${HOME} && mkdir -p ${HOME}/suite/t ${DISK}`]);
+    await must(it, ['sh', '-ec', `mkdir /var/lib/tare/suite && mount --bind /var/lib/tare/suite ${DISK}`]);
     await it.writeFile(KEEPER, keeper(), 0o755);
     say('putting programs into the machine, each in one file');
     const main = await putOneFile(it, 'test/conformance/main.js', 'conformance', [['own', 'true', 'start runs']], ENV);

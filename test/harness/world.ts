@@ -6,6 +6,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
+  type Dirent,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -285,17 +286,26 @@ function descendsFrom(pid: number, ancestor: number): boolean {
 }
 
 function foldersBelow(path: string): string[] {
-  if (!existsSync(path)) return [];
-  return readdirSync(path, { withFileTypes: true })
+  return entriesOf(path)
     .filter((entry) => entry.isDirectory())
     .flatMap((entry) => [join(path, entry.name), ...foldersBelow(join(path, entry.name))]);
 }
 
 function filesBelow(path: string): string[] {
-  return readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
+  return entriesOf(path).flatMap((entry) => {
     const full = join(path, entry.name);
     return entry.isDirectory() ? [full, ...filesBelow(full)] : [full];
   });
+}
+
+/** None of a folder that has gone, perhaps just now: as the state of a container that has ended does. */
+function entriesOf(path: string): Dirent[] {
+  try {
+    return readdirSync(path, { withFileTypes: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 function difference(before: Contents, after: Contents): string[] {
