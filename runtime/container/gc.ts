@@ -1,5 +1,5 @@
 /**
- * What nobody will come back for: containers whose creation was cut off, and ended ones that were to be removed by a process
+ * What nobody will come back for: containers whose creation or removal was cut off, and ended ones that were to be removed by a process
  * that is gone. A container that still runs is left alone, whoever made it.
  */
 import { TareError } from '../kernel/error.js';
@@ -21,8 +21,7 @@ export async function collectGarbage(
   const removed: ContainerId[] = [];
   for (const directory of [...StateDirectory.list(root), ...StateDirectory.listUnnamed(root)]) {
     try {
-      const hasName = !directory.id.startsWith('.');
-      if ((await collect(directory)) && hasName) removed.push(directory.id);
+      if ((await collect(directory)) && !directory.isUnnamed) removed.push(directory.id);
     } catch (error) {
       if (!(error instanceof TareError)) throw error;
       onFailure(error);
@@ -48,8 +47,8 @@ async function collect(directory: StateDirectory): Promise<boolean> {
 }
 
 function isLeftBehind(directory: StateDirectory): boolean {
-  // Creating holds the lock, and we have it: whoever was creating it is gone.
-  if (!directory.exists) return true;
+  // Who creates or removes it holds the lock, and we have it: whoever that was is gone.
+  if (directory.isUnnamed || !directory.exists) return true;
   const state = directory.readIfWhole();
   // What made it cannot be asked; nothing of it runs any more, so nobody misses it.
   if (!state) return !readJournal(directory).some((entry) => entry.undo === 'process' && isAlive(entry.process));

@@ -4,8 +4,9 @@
  * supervisor's; `config.json` is the configuration as it was carried out; `start` is the socket at which a created container waits
  * that no supervisor holds, and `start.json` says what it does next.
  */
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { CgroupPlace } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
 import { exactJson, parseExactJson } from '../kernel/exact-json.js';
@@ -73,7 +74,7 @@ export class StateDirectory {
     state: Omit<StoredState, 'formatVersion'>,
   ): Promise<{ directory: StateDirectory; lock: DirectoryLock }> {
     const directory = new StateDirectory(root, state.id);
-    const unnamed = new StateDirectory(root, `.${state.id}.${pidNamespace()}.${process.pid}` as ContainerId);
+    const unnamed = new StateDirectory(root, unnamedId(state.id));
     let lock: DirectoryLock | undefined;
     let made = false;
     try {
@@ -113,7 +114,7 @@ export class StateDirectory {
       .filter((directory) => directory.exists);
   }
 
-  /** Those whose creation was cut off before they had their name. One of another pid namespace is given time, as nobody is seen there. */
+  /** Those whose creation was cut off before they had their name, or their removal after it. One of another pid namespace is given time, as nobody is seen there. */
   static listUnnamed(root: string): StateDirectory[] {
     return folders(root)
       .filter((name) => {
@@ -212,10 +213,27 @@ export class StateDirectory {
     }
   }
 
+  /** It loses its name first: who is killed in the middle leaves no half of a container that neither can be opened nor lets its name go. */
   remove(): void {
-    // Another who deletes it at the same moment makes its lock anew (ENOTEMPTY).
-    rmSync(this.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 10 });
+    let { path } = this;
+    if (!this.isUnnamed && isThere(path)) {
+      path = join(dirname(path), unnamedId(this.id));
+      renameSync(this.path, path);
+    }
+    // Somebody may write to it until it is gone (ENOTEMPTY): stage, or another who deletes it.
+    rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 10 });
   }
+
+  /** It is being made, or removed. */
+  get isUnnamed(): boolean {
+    return this.id.startsWith('.');
+  }
+}
+
+/** What a folder is called before it has its name, and after. The process that does so is in it: see `listUnnamed`. */
+function unnamedId(id: ContainerId): ContainerId {
+  // A name has 255 bytes, of which an id may take 240.
+  return `.${id.slice(0, 200)}.${randomBytes(4).toString('hex')}.${pidNamespace()}.${process.pid}` as ContainerId;
 }
 
 /** Creating takes milliseconds until there is a name. */

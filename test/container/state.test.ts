@@ -1,5 +1,5 @@
 /** The state directory and its journal, without any container. */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import {
   appendFileSync,
   existsSync,
@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   utimesSync,
@@ -54,6 +55,34 @@ async function make(id: string, change: Partial<StoredState> = {}): Promise<Stat
 }
 
 describe('a state directory', () => {
+  it('that was cut off while it was removed has no name any more, and goes with the garbage', async () => {
+    const directory = await make('a', { status: 'running' });
+    writeFileSync(join(directory.path, 'exit'), '0 0\n');
+    // A folder that cannot be emptied (it is given up after some tries) stands for a kill in the middle.
+    mkdirSync(join(directory.path, 'x'));
+    execFileSync('mount', ['-t', 'tmpfs', 'tare-test', join(directory.path, 'x')]);
+    try {
+      expect(() => directory.remove()).toThrow('EBUSY');
+    } finally {
+      for (const name of readdirSync(root)) execFileSync('umount', [join(root, name, 'x')]);
+    }
+    expect(() => Container.open('a', root)).toThrow('there is no container a');
+    (await make('a')).remove();
+    const [left = ''] = readdirSync(root);
+    expect(left).toMatch(/^\.a\./);
+    // Who removed it is gone.
+    renameSync(join(root, left), join(root, `.a.0.${pidNamespace()}.${nobody.pid}`));
+    expect(await collectGarbage(root)).toEqual([]);
+    expect(readdirSync(root)).toEqual([]);
+  });
+
+  it('may have the longest name that there is', async () => {
+    const directory = await make('a'.repeat(240));
+    expect(readdirSync(root)).toEqual([directory.id]);
+    directory.remove();
+    expect(readdirSync(root)).toEqual([]);
+  });
+
   it('is nobody else’s to read, complete when it appears, and locked', async () => {
     const { directory, lock } = await StateDirectory.create(root, state('a'));
     expect(statSync(directory.path).mode & 0o777).toBe(0o700);

@@ -104,11 +104,13 @@ function readAnnounced(file: string): AnnouncedContainer | undefined {
 
 async function removeContainer({ id, stateRoot }: AnnouncedContainer): Promise<void> {
   // Loaded only when it is needed.
-  const { Container } = await import('../../container/index.js');
+  const { collectGarbage, Container } = await import('../../container/index.js');
   try {
     await Container.open(id, stateRoot).delete({ force: true });
   } catch (error) {
     if (!(error instanceof TareError && error.code === 'not-found')) throw error;
+    // Not made yet, or removed; or the killed build was just doing the one or the other, and then something of it is there.
+    await collectGarbage(stateRoot);
   }
 }
 
