@@ -3,11 +3,13 @@
  * processes use it at once. What is made is complete before it is visible, and what nothing names and no lease keeps is collected.
  * image-layout.md
  */
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { TareError } from '../../kernel/error.js';
 import { makeFolders, writeFileAtomic } from '../../kernel/files.js';
 import { DirectoryLock } from '../../kernel/lock.js';
 import { dataRoot } from '../../kernel/places.js';
+import { inFirstUserNamespace } from '../../kernel/user-namespace.js';
 import type { ContentStore, Lease, OnProgress } from '../types.js';
 import { BuildCache } from './cache.js';
 import { type Collected, type CollectOptions, collect } from './collect.js';
@@ -56,6 +58,7 @@ export class ImageStore implements Disposable {
   /** Opens the store, or makes one. @throws TareError `no-space`, `permission` */
   static async open(root: string = join(dataRoot(), 'images')): Promise<ImageStore> {
     const folder = resolve(root);
+    refuseForeign(folder);
     const open = async () => {
       try {
         makeLayout(folder);
@@ -122,6 +125,28 @@ async function orWithReserve<T>(root: string, work: () => Promise<T>): Promise<T
   } catch (error) {
     if (!isNoSpace(error) || !giveUpReserve(root)) throw error;
     return await work();
+  }
+}
+
+/**
+ * Whoever can exchange the folders of a store decides where we write and what we remove. (In a user namespace of its own the kernel shows
+ * owners that are nobody's here, and lets nothing be done to what is theirs.)
+ */
+function refuseForeign(root: string): void {
+  const wrong = (path: string, why: string) =>
+    new TareError(
+      'permission',
+      `the image store ${root} is not used, because ${path} ${why}: give it to yourself by chown and chmod, or use --root with a folder of your own`,
+      { path },
+    );
+  for (const path of [dirname(root), root]) {
+    const facts = statSync(path, { throwIfNoEntry: false });
+    if (!facts) continue;
+    if (facts.uid !== process.geteuid?.() && facts.uid !== 0 && inFirstUserNamespace())
+      throw wrong(path, `belongs to user ${facts.uid}`);
+    // Of a sticky folder, such as /tmp, nobody takes what is not his.
+    const isShared = path !== root && (facts.mode & 0o1000) !== 0;
+    if ((facts.mode & 0o002) !== 0 && !isShared) throw wrong(path, 'is a folder that everybody can write to');
   }
 }
 

@@ -138,7 +138,7 @@ describe('unpack', () => {
   it('a full disk while two large ones are written leaves nothing, and says so', async () => {
     const full = join(root, 'full');
     mkdirSync(full);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=50m', 'tare-test', full]);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=50m,mode=700', 'tare-test', full]);
     try {
       using store = await ImageStore.open(full);
       await putImage(store, makeImage([large('one'), large('two', 'three')]), 'test:1');

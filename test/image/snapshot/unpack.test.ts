@@ -223,7 +223,7 @@ describe('a layer that is refused leaves nothing', () => {
 it('a full disk in the middle leaves nothing, and says so', async () => {
   const small = join(root, 'small');
   mkdirSync(small);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tare-test', small]);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m,mode=700', 'tare-test', small]);
   try {
     using tight = await ImageStore.open(small);
     // A small blob that becomes large: not of one byte, which would be a hole.
