@@ -3,7 +3,7 @@
  * ones before the start fail the container when they fail; of the others a failure is a warning, and the rest still run.
  * config.md#posix-platform-hooks, runtime.md#lifecycle
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
@@ -81,15 +81,15 @@ const MOST_OUTPUT = 2048;
  * Never through a shell: the program is the path, and gets the arguments and the environment that are given, and no other. Where none is
  * given it has the runtime's, as with runc and crun: hooks that engines are installed with (of GPU drivers) find their programs by its PATH.
  */
-function runHook(
-  { path, args, env, timeout }: Hook,
+async function runHook(
+  hook: Hook,
   field: string,
   state: string,
   { bundle }: Stored,
   onProcess?: (pid: number) => void,
 ): Promise<void> {
-  const [argv0, ...rest] = args && args.length > 0 ? (args as [string, ...string[]]) : [path];
-  const child = spawn(path, rest, { argv0, env: env ? environment(env) : process.env, cwd: bundle, stdio: 'pipe' });
+  const { path, timeout } = hook;
+  const child = start(hook, field, bundle);
   if (child.pid !== undefined) onProcess?.(child.pid);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
@@ -100,8 +100,7 @@ function runHook(
   // A hook need not read its input.
   child.stdin.on('error', () => child.stdin.destroy()).end(state);
   return new Promise((resolve, reject) => {
-    const fail = (what: string, cause?: unknown) =>
-      reject(new TareError('plan', `${field}: the hook ${path} ${what}${said(output)}`, { cause, path: field }));
+    const fail = (what: string, cause?: unknown) => reject(failure(field, path, `${what}${said(output)}`, cause));
     let late = false;
     const timer =
       timeout === undefined
@@ -115,7 +114,7 @@ function runHook(
           );
     child.on('error', (error) => {
       clearTimeout(timer);
-      fail(`cannot be run: ${(error as NodeJS.ErrnoException).code ?? error.message}`, error);
+      reject(cannotRun(field, path, error));
     });
     // Not its last output's end: what it leaves behind may keep that open.
     child.on('exit', async (code, signal) => {
@@ -128,6 +127,24 @@ function runHook(
       else resolve();
     });
   });
+}
+
+function start({ path, args, env }: Hook, field: string, bundle: string): ChildProcessWithoutNullStreams {
+  const [argv0, ...rest] = args && args.length > 0 ? (args as [string, ...string[]]) : [path];
+  try {
+    return spawn(path, rest, { argv0, env: env ? environment(env) : process.env, cwd: bundle, stdio: 'pipe' });
+  } catch (error) {
+    // What Node does not tell by an event: ENOTDIR, ELOOP, E2BIG.
+    throw cannotRun(field, path, error as Error);
+  }
+}
+
+function cannotRun(field: string, path: string, error: NodeJS.ErrnoException): TareError {
+  return failure(field, path, `cannot be run: ${error.code ?? error.message}`, error);
+}
+
+function failure(field: string, path: string, what: string, cause?: unknown): TareError {
+  return new TareError('plan', `${field}: the hook ${path} ${what}`, { cause, path: field });
 }
 
 /** What setTimeout can wait for, in milliseconds. */

@@ -155,6 +155,27 @@ else
       ]);
     });
 
+    it('that cannot be run are hooks that fail, however the kernel says so', async () => {
+      // Of ENOENT Node tells by an event, of ENOTDIR by an exception.
+      const [gone, within] = [`${folder}/nothing`, '/etc/passwd/hook'];
+      for (const path of [gone, within]) {
+        const made = Container.create(options({ createRuntime: [{ path }] }));
+        await expect(made).rejects.toMatchObject({
+          code: 'plan',
+          message: expect.stringContaining(`hooks.createRuntime[0]: the hook ${path} cannot be run: ENO`),
+        });
+      }
+      const warnings: string[] = [];
+      const made = options({ poststop: [{ path: within }, { path: gone }, writing('poststop')] });
+      const container = await Container.create({ ...made, onWarning: (sentence) => warnings.push(sentence) });
+      await container.delete({ force: true });
+      expect(log()).toEqual(['poststop']);
+      expect(warnings).toEqual([
+        `hooks.poststop[0]: the hook ${within} cannot be run: ENOTDIR`,
+        `hooks.poststop[1]: the hook ${gone} cannot be run: ENOENT`,
+      ]);
+    });
+
     it.each(['createRuntime', 'createContainer'] as const)('are killed when their time is over: %s', async (name) => {
       const hook: Hook = { path: '/bin/sleep', args: ['sleep', '1000'], timeout: 1 };
       await expect(Container.create(options({ [name]: [hook] }))).rejects.toMatchObject({
