@@ -4,7 +4,7 @@
  * is made: by a symbolic link to the state directory, which symlink(2) makes as a whole, or not at all, and never twice.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, readdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CgroupPlace } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
@@ -90,6 +90,13 @@ function tryClaim(path: string, owner: string): boolean {
   }
 }
 
+/** Looked at in one call: who is deleted meanwhile takes its claim away. */
 function claimant(path: string): string | undefined {
-  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ? readlinkSync(path) : undefined;
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    // EINVAL: no link, such as the lock of the folder.
+    if (['ENOENT', 'EINVAL'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
 }
