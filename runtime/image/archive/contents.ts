@@ -38,6 +38,8 @@ export interface ReadOptions {
 
 /** More than thousands of images have. */
 const MAX_ENTRIES = 200_000;
+/** Of names, and of what links lead to: of the longest there are, so many entries would be gigabytes. */
+const MAX_NAMES_BYTES = 64 << 20;
 const MAX_DOCUMENTS_BYTES = 64 << 20;
 /** A chain of links is as long as the kernel follows one: path_resolution(7). */
 const MAX_LINKS = 40;
@@ -55,7 +57,7 @@ export async function readContents(
   const layers = new Map<string, StoredLayer>();
   const links = new Map<string, string | undefined>();
   const seen = new Set<string>();
-  let kept = 0;
+  let [kept, names] = [0, 0];
   for await (const entry of tarEntries(source)) {
     options.signal?.throwIfAborted();
     const name = nameInArchive(entry.name);
@@ -64,6 +66,9 @@ export async function readContents(
       throw new TareError('protocol', `the archive is refused: ${JSON.stringify(name)} is in it twice`);
     seen.add(name);
     if (seen.size > MAX_ENTRIES) throw new TareError('busy', `the archive has more than ${MAX_ENTRIES} entries`);
+    names += entry.name.length + entry.linkName.length;
+    if (names > MAX_NAMES_BYTES)
+      throw new TareError('busy', `the archive has names of more than ${MAX_NAMES_BYTES} bytes in all`);
     if (entry.type === 'symlink' || entry.type === 'link')
       links.set(name, linkTarget(name, entry.linkName, entry.type === 'symlink'));
     if (entry.type !== 'file') continue;

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadArchive, loadLayout } from '../../../runtime/image/archive/index.js';
 import { readLayout } from '../../../runtime/image/archive/layout.js';
 import { loadImage } from '../../../runtime/image/image.js';
+import { TarWriter } from '../../../runtime/image/layer/index.js';
 import { fullName } from '../../../runtime/image/reference.js';
 import { ImageStore } from '../../../runtime/image/store/index.js';
 import { type Descriptor, digestOf, MEDIA } from '../../../runtime/oci/image/index.js';
@@ -242,6 +243,22 @@ describe('loading archives', () => {
     ['a damaged gzip stream', Buffer.concat([gzipSync(dockerArchive([{ image }])).subarray(0, 300)]), 'gzip'],
   ])('refuses %s', async (_, data, why) => {
     await expect(load(data)).rejects.toThrow(why);
+  });
+
+  it('refuses names of tens of megabytes in all, which would stay in memory', async () => {
+    const chunks: Uint8Array[] = [];
+    const writer = new TarWriter((bytes) => void chunks.push(bytes));
+    const source = async function* () {
+      for (let i = 0; i < 10_000; i++) {
+        const name = Buffer.from(`${i}/`.padEnd(4000, 'x'));
+        await writer.add({ type: 'symlink', name, linkName: name, mode: 0o777 });
+        yield* chunks.splice(0);
+      }
+      await writer.finish();
+      yield* chunks;
+    };
+    const failure = { code: 'busy', message: expect.stringContaining('names of more than') };
+    await expect(loadArchive(store, source())).rejects.toMatchObject(failure);
   });
 
   it('looks once at what an index names a thousand times, which again names a thousand', async () => {
