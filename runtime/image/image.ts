@@ -103,15 +103,28 @@ export interface PlatformManifest {
 
 /** The manifests that a name stands for: one, or those of an index. @throws TareError `unsupported`, `protocol`, `not-found` */
 export function platformsOf(store: Pick<Images, 'content'>, target: Descriptor): PlatformManifest[] {
-  const { content } = store;
-  if (isManifestType(target.mediaType)) return [platformOf(content, target)];
+  const look = platformReader(store.content);
+  if (isManifestType(target.mediaType)) return [look(target)];
   if (!isIndexType(target.mediaType))
     throw new TareError(
       'unsupported',
       `${target.digest} is ${JSON.stringify(target.mediaType)}, which is neither an image nor an index of images`,
     );
-  const index = parseIndex(content.read(target.digest), { mediaType: target.mediaType, what: target.digest });
-  return index.manifests.filter(({ mediaType }) => isManifestType(mediaType)).map((one) => platformOf(content, one));
+  const index = parseIndex(store.content.read(target.digest), { mediaType: target.mediaType, what: target.digest });
+  return index.manifests.filter(({ mediaType }) => isManifestType(mediaType)).map(look);
+}
+
+/** The manifests of it that are here, each once, however often an index names it. @throws as `platformsOf` */
+export function* manifestsOf(
+  { content }: Pick<Images, 'content'>,
+  target: Descriptor,
+): Iterable<{ readonly descriptor: Descriptor; readonly manifest: ImageManifest; readonly isHere: boolean }> {
+  const seen = new Set<Digest>();
+  for (const { descriptor, isHere } of platformsOf({ content }, target)) {
+    if (seen.has(descriptor.digest) || !content.has(descriptor.digest)) continue;
+    seen.add(descriptor.digest);
+    yield { descriptor, manifest: readManifest(content, descriptor), isHere };
+  }
 }
 
 /** Reads a manifest of the store. @throws TareError `protocol`, `not-found` */
@@ -150,17 +163,33 @@ function readImage({ content }: Pick<Images, 'content'>, target: Descriptor, man
   return { target, manifestDescriptor, manifest, config, id: manifest.config.digest };
 }
 
-function platformOf(content: ContentStore, descriptor: Descriptor): PlatformManifest {
-  if (!content.has(descriptor.digest)) return { descriptor, platform: descriptor.platform, isHere: false };
-  const { config } = readManifest(content, descriptor);
-  const isHere = content.has(config.digest);
-  // What an index says nothing about, the config does.
-  const platform =
-    descriptor.platform ??
-    (isHere && isConfigType(config.mediaType)
-      ? parseImageConfig(content.read(config.digest), { what: config.digest })
-      : undefined);
-  return { descriptor, platform, isHere };
+/** Each document is read once: an index of a few megabytes can name one manifest, or manifests one config, tens of thousands of times. */
+function platformReader(content: ContentStore): (descriptor: Descriptor) => PlatformManifest {
+  const configs = new Map<string, Descriptor>();
+  const platforms = new Map<Digest, Platform>();
+  const configOf = (descriptor: Descriptor): Descriptor => {
+    const key = JSON.stringify([descriptor.digest, descriptor.mediaType, descriptor.size]);
+    const { mediaType, digest, size } = configs.get(key) ?? readManifest(content, descriptor).config;
+    const config = { mediaType, digest, size };
+    configs.set(key, config);
+    return config;
+  };
+  const platformOf = ({ digest }: Descriptor): Platform => {
+    const known = platforms.get(digest);
+    if (known) return known;
+    const { os, architecture, variant } = parseImageConfig(content.read(digest), { what: digest });
+    const platform = { os, architecture, ...(variant !== undefined && { variant }) };
+    platforms.set(digest, platform);
+    return platform;
+  };
+  return (descriptor) => {
+    if (!content.has(descriptor.digest)) return { descriptor, platform: descriptor.platform, isHere: false };
+    const config = configOf(descriptor);
+    const isHere = content.has(config.digest);
+    // What an index says nothing about, the config does.
+    const platform = descriptor.platform ?? (isHere && isConfigType(config.mediaType) ? platformOf(config) : undefined);
+    return { descriptor, platform, isHere };
+  };
 }
 
 function referenceOf(what: string): Reference | undefined {
@@ -191,11 +220,10 @@ function findById(store: Images, prefix: string): Descriptor | undefined {
 /** The ids of an image's platforms, and the digests of their manifests, each with the manifest. */
 function* idsOf(store: Images, target: Descriptor): Iterable<[Digest, Descriptor]> {
   if (!store.content.has(target.digest) || !(isIndexType(target.mediaType) || isManifestType(target.mediaType))) return;
-  for (const { descriptor, isHere } of platformsOf(store, target)) {
+  for (const { descriptor, manifest, isHere } of manifestsOf(store, target)) {
     if (!isHere) continue;
-    const { config } = readManifest(store.content, descriptor);
     // By its id an index of one platform is the same image.
-    yield [config.digest, descriptor];
+    yield [manifest.config.digest, descriptor];
     if (descriptor.digest !== target.digest) yield [descriptor.digest, descriptor];
   }
 }

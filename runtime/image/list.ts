@@ -8,7 +8,7 @@ import {
   isManifestType,
   type Platform,
 } from '../oci/image/index.js';
-import { type Images, type PlatformManifest, platformsOf, readConfig, readManifest } from './image.js';
+import { type Images, manifestsOf, type PlatformManifest, platformsOf, readConfig, readManifest } from './image.js';
 import { choosePlatform, hostPlatform } from './platform.js';
 import { familiarName, type Reference } from './reference.js';
 
@@ -62,11 +62,8 @@ export function blobsOf(store: Pick<Images, 'content'>, target: Descriptor): Map
     return size !== undefined;
   };
   if (!add(target.digest) || !isImage(target)) return sizes;
-  for (const { descriptor } of platformsOf(store, target)) {
-    if (!add(descriptor.digest)) continue;
-    const { config, layers } = readManifest(store.content, descriptor);
-    for (const { digest } of [config, ...layers]) add(digest);
-  }
+  for (const { descriptor, manifest } of manifestsOf(store, target))
+    for (const { digest } of [descriptor, manifest.config, ...manifest.layers]) add(digest);
   return sizes;
 }
 

@@ -13,7 +13,7 @@ import {
   isManifestType,
   parseImageConfig,
 } from '../oci/image/index.js';
-import { findImage, type Images, platformsOf, readManifest } from './image.js';
+import { findImage, type Images, manifestsOf, platformsOf } from './image.js';
 import { familiarName, type Reference } from './reference.js';
 import { chainIdsOf } from './snapshot/chain.js';
 import type { ImageStore } from './store/index.js';
@@ -83,10 +83,9 @@ function partsOf(store: Pick<Images, 'content'>, target: Descriptor): Set<Digest
   const parts = new Set([target.digest]);
   if (!store.content.has(target.digest) || !(isIndexType(target.mediaType) || isManifestType(target.mediaType)))
     return parts;
-  for (const { descriptor, isHere } of platformsOf(store, target)) {
-    if (!isHere) continue;
-    const { config } = readManifest(store.content, descriptor);
-    if (!isConfigType(config.mediaType)) continue;
+  for (const { descriptor, manifest, isHere } of manifestsOf(store, target)) {
+    const { config } = manifest;
+    if (!isHere || !isConfigType(config.mediaType)) continue;
     const uppermost = chainIdsOf(parseImageConfig(store.content.read(config.digest)).rootfs.diff_ids).at(-1);
     for (const digest of [descriptor.digest, config.digest, ...(uppermost ? [uppermost] : [])]) parts.add(digest);
   }

@@ -2,11 +2,12 @@
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadImage } from '../../runtime/image/image.js';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { loadImage, platformsOf } from '../../runtime/image/image.js';
 import { listImages, matchesReference } from '../../runtime/image/list.js';
 import { parsePlatform } from '../../runtime/image/platform.js';
 import { parseReference } from '../../runtime/image/reference.js';
+import { usersOf } from '../../runtime/image/remove.js';
 import { ImageStore } from '../../runtime/image/store/index.js';
 import { type Descriptor, digestOf, MEDIA } from '../../runtime/oci/image/index.js';
 import { makeImage, makeLayer, putImage, type TestImage } from '../harness/images.js';
@@ -46,6 +47,32 @@ async function putIndex(
   await store.names.set(parseReference(name), target);
   return target;
 }
+
+describe('an index that names one manifest again and again', () => {
+  it('costs no more than what it names', async () => {
+    const many = Array.from({ length: 50 }, () => image('same'));
+    const target = await putIndex('many', many);
+    const read = vi.spyOn(store.content, 'read');
+    const reads = (work: () => unknown) => {
+      read.mockClear();
+      work();
+      return read.mock.calls.length;
+    };
+    // The index, the manifest and the config, each once or twice.
+    expect(reads(() => expect(platformsOf(store, target)).toHaveLength(50))).toBeLessThan(5);
+    expect(reads(() => expect(listImages(store)).toMatchObject([{ id: many[0]?.id }]))).toBeLessThan(15);
+    expect(reads(() => loadImage(store, many[0]?.id as string))).toBeLessThan(15);
+    expect(reads(() => usersOf(store, target))).toBeLessThan(15);
+    // Without a platform of its own in the index, it is its config's.
+    const plain = many.map(({ manifestDescriptor }) => manifestDescriptor);
+    const index = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: plain }));
+    using lease = store.lease();
+    const other = await store.content.put(index, MEDIA.ociIndex, lease);
+    const found = { platform: { os: 'linux', architecture: 'amd64' }, isHere: true };
+    const all = () => expect(platformsOf(store, other)).toEqual(plain.map((descriptor) => ({ descriptor, ...found })));
+    expect(reads(all)).toBeLessThan(5);
+  });
+});
 
 describe('an image', () => {
   it('is found by its name, its id, digits of that, and the digest of its manifest', async () => {

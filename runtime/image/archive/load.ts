@@ -4,7 +4,7 @@
  */
 import { TareError } from '../../kernel/error.js';
 import { type Descriptor, type Digest, MAX_DOCUMENT } from '../../oci/image/index.js';
-import { platformsOf, readManifest } from '../image.js';
+import { manifestsOf } from '../image.js';
 import { decompressed } from '../layer/index.js';
 import { parseReference, type Reference } from '../reference.js';
 import type { Lease } from '../types.js';
@@ -144,6 +144,7 @@ function referenceOf(name: string): Reference[] {
 }
 
 function idsOf(target: Descriptor, { content }: ArchiveStore): Digest[] {
-  const here = platformsOf({ content }, target).filter(({ isHere }) => isHere);
-  return here.map(({ descriptor }) => readManifest(content, descriptor).config.digest);
+  const ids: Digest[] = [];
+  for (const { manifest, isHere } of manifestsOf({ content }, target)) if (isHere) ids.push(manifest.config.digest);
+  return ids;
 }

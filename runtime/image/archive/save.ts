@@ -3,7 +3,7 @@
  * written is kept by a lease: nobody collects it meanwhile.
  */
 import type { Platform } from '../../oci/image/index.js';
-import { type FoundImage, findImage, imageOf, loadImage, platformsOf, readManifest } from '../image.js';
+import { type FoundImage, findImage, imageOf, loadImage, manifestsOf } from '../image.js';
 import { familiarName, type Reference } from '../reference.js';
 import type { Lease, OnProgress } from '../types.js';
 import type { ArchiveStore } from './contents.js';
@@ -73,10 +73,6 @@ function findAll(store: ArchiveStore, names: readonly string[], lease: Lease, pl
 
 function keep(store: ArchiveStore, target: FoundImage['target'], lease: Lease): void {
   lease.addBlob(target.digest);
-  for (const { descriptor, isHere } of platformsOf(store, target)) {
-    if (!isHere) continue;
-    lease.addBlob(descriptor.digest);
-    const { config, layers } = readManifest(store.content, descriptor);
-    for (const { digest } of [config, ...layers]) lease.addBlob(digest);
-  }
+  for (const { descriptor, manifest, isHere } of manifestsOf(store, target))
+    if (isHere) for (const { digest } of [descriptor, manifest.config, ...manifest.layers]) lease.addBlob(digest);
 }

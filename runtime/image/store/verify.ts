@@ -14,7 +14,7 @@ import {
   isManifestType,
   splitDigest,
 } from '../../oci/image/index.js';
-import { platformsOf, readConfig, readManifest } from '../image.js';
+import { manifestsOf, readConfig } from '../image.js';
 import { familiarName } from '../reference.js';
 import type { OnProgress } from '../types.js';
 import type { Collectable } from './collect.js';
@@ -92,15 +92,15 @@ function verifyNames(store: Collectable, problems: Problem[]): number {
 function verifyTarget({ content }: Collectable, name: string, target: Descriptor, problems: Problem[]): void {
   if (!isThere(content, name, target, problems) || !(isIndexType(target.mediaType) || isManifestType(target.mediaType)))
     return;
-  const platforms = platformsOf({ content }, target).filter(({ descriptor }) => content.has(descriptor.digest));
-  if (platforms.length === 0) problems.push({ what: name, message: 'has no platform that is here' });
-  for (const { descriptor } of platforms) {
-    const manifest = readManifest(content, descriptor);
+  let isEmpty = true;
+  for (const { descriptor, manifest } of manifestsOf({ content }, target)) {
+    isEmpty = false;
     const parts = [manifest.config, ...manifest.layers];
     const whole = parts.map((part) => isThere(content, name, part, problems)).every((ok) => ok);
     // Of an artifact nobody but its makers knows what it must be.
     if (whole && isConfigType(manifest.config.mediaType)) readConfig(content, manifest, descriptor.digest);
   }
+  if (isEmpty) problems.push({ what: name, message: 'has no platform that is here' });
 }
 
 function isThere(
