@@ -4,6 +4,7 @@
  */
 import { CommanderError } from 'commander';
 import { TareError } from '../kernel/error.js';
+import { isUnmakable } from '../kernel/files.js';
 import { printable, printNow } from './print.js';
 
 const OWN_FAILURE = 125;
@@ -39,6 +40,7 @@ function sentence(error: unknown): string {
 
 /** What the kernel refused Node is of the machine, not of Tare: a full disk, a folder of somebody else. */
 function isRefusal(error: unknown): error is NodeJS.ErrnoException {
+  if (isUnmakable(error)) return true;
   return error instanceof Error && 'syscall' in error && REFUSALS.has((error as NodeJS.ErrnoException).code ?? '');
 }
 

@@ -46,6 +46,15 @@ export function makeFolders(path: string, mode = 0o700): void {
   }
 }
 
+/** Where nobody can make a folder: in /proc, whose parents are there, and below a file. mkdir(2), ENOENT and ENOTDIR */
+export function isUnmakable(error: unknown): error is NodeJS.ErrnoException {
+  if (!(error instanceof Error)) return false;
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  return (
+    (code === 'ENOENT' && syscall === 'mkdir') || (code === 'ENOTDIR' && (syscall === 'mkdir' || syscall === 'stat'))
+  );
+}
+
 function writeNew(
   path: string,
   data: string | Uint8Array,

@@ -4,11 +4,20 @@ import { describe, expect, it, vi } from 'vitest';
 import { native } from '../../runtime/kernel/addon.js';
 import { O_RDONLY } from '../../runtime/kernel/constants/open.js';
 import { closeAll, OwnedFd } from '../../runtime/kernel/fd.js';
-import { makeFolders, writeFileAtomic } from '../../runtime/kernel/files.js';
+import { isUnmakable, makeFolders, writeFileAtomic } from '../../runtime/kernel/files.js';
 import { DirectoryLock } from '../../runtime/kernel/lock.js';
 import { failureOf, openFds, withFolder } from './support.js';
 
 describe('folders', () => {
+  const thrownBy = (work: () => void): unknown => {
+    try {
+      work();
+    } catch (error) {
+      return error;
+    }
+    throw new Error('it did not fail');
+  };
+
   it('are made with those above them, for nobody else', () =>
     withFolder((folder) => {
       makeFolders(join(folder, 'a/b/c'));
@@ -21,6 +30,9 @@ describe('folders', () => {
       expect(() => makeFolders('/proc/no/such')).toThrow(expect.objectContaining({ code: 'ENOENT', path: '/proc/no' }));
       writeFileSync(join(folder, 'file'), '');
       expect(() => makeFolders(join(folder, 'file/x'))).toThrow(expect.objectContaining({ code: 'ENOTDIR' }));
+      for (const path of ['/proc/no/such', join(folder, 'file/x')])
+        expect(isUnmakable(thrownBy(() => makeFolders(path)))).toBe(true);
+      expect(isUnmakable(thrownBy(() => readFileSync('/proc/no/such')))).toBe(false);
     }));
 });
 

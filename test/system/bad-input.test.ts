@@ -126,6 +126,12 @@ describe('the command line with', () => {
     ['a signal that is none', ['kill', 'nobody', 'SIGFUN'], /"SIGFUN" is no signal|no container nobody/],
     ['a state root in /proc', ['--state', '/proc/x', 'run', '--rootfs', '/tmp', '--', 'x'], /cannot be kept: ENOENT/],
     ['a state root that is a file', ['--state', '/etc/passwd', 'ps'], /cannot be read: ENOTDIR/],
+    [
+      'a data root in /proc',
+      ['--root', '/proc/x', 'images'],
+      /image store \/proc\/x\/images cannot be opened: no folder/,
+    ],
+    ['a data root in a file', ['--root', '/etc/passwd/x', 'images'], /cannot be opened: no folder can be made at/],
     ['one bundle to compare', ['plan', '--diff', '/tmp'], /--diff takes two bundles/],
   ])('%s', (_, args, sentence) =>
     inWorld('usage', async (world) => {

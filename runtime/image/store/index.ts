@@ -58,9 +58,9 @@ export class ImageStore implements Disposable {
   /** Opens the store, or makes one. @throws TareError `no-space`, `permission` */
   static async open(root: string = join(dataRoot(), 'images')): Promise<ImageStore> {
     const folder = resolve(root);
-    refuseForeign(folder);
     const open = async () => {
       try {
+        refuseForeign(folder);
         makeLayout(folder);
         return new ImageStore(folder, await openDatabase(folder));
       } catch (error) {
