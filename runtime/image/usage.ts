@@ -6,7 +6,7 @@ import { usersOf } from './remove.js';
 import { leftFolders } from './run/leftover.js';
 import { findReach } from './store/collect.js';
 import { bytesIn, type ImageStore } from './store/index.js';
-import type { Reach } from './store/reach.js';
+import { dropDeadLeases } from './store/lease.js';
 
 export interface UsageRow {
   readonly kind: 'images' | 'layers' | 'build cache' | 'containers' | 'leftovers';
@@ -18,13 +18,16 @@ export interface UsageRow {
   readonly reclaimable: number;
 }
 
-/** @param containers where the folders of containers lie */
+/** What who was killed had leased counts for nothing, as for a collection. @param containers where the folders of containers lie */
 export function diskUsage(store: ImageStore, containers: string): UsageRow[] {
-  const [named, all, used] = store.database.immediate(() => [
-    findReach(store, { withoutCache: true }),
-    findReach(store),
-    findReach(store, { withoutCache: true, isNamed: (target) => usersOf(store, target).length > 0 }),
-  ]) as [Reach, Reach, Reach];
+  const [named, all, used] = store.database.immediate(() => {
+    dropDeadLeases(store.database, join(store.root, 'leases'));
+    return [
+      findReach(store, { withoutCache: true }),
+      findReach(store),
+      findReach(store, { withoutCache: true, isNamed: (target) => usersOf(store, target).length > 0 }),
+    ] as const;
+  });
   const blobs = [...store.content.list()].map(({ digest, size }) => ({ id: digest, size }));
   const layers = store.layers.list().map(({ chainId, size }) => ({ id: chainId, size }));
   const isCached = (kind: 'blobs' | 'snapshots', id: Digest) => all[kind].has(id) && !named[kind].has(id);
@@ -34,7 +37,8 @@ export function diskUsage(store: ImageStore, containers: string): UsageRow[] {
   ];
   const others = blobs.filter(({ id }) => !isCached('blobs', id));
   const unpacked = layers.filter(({ id }) => !isCached('snapshots', id));
-  const images = store.names.list();
+  // An image with several names is one.
+  const images = [...new Set(store.names.list().map(({ target }) => target.digest))];
   const isFree = (kind: 'blobs' | 'snapshots') => (one: Sized) => !used[kind].has(one.id as Digest);
   const folders = foldersIn(containers);
   const stale = new Set(leftFolders(containers).map((path) => basename(path)));
@@ -43,7 +47,7 @@ export function diskUsage(store: ImageStore, containers: string): UsageRow[] {
     {
       ...row('images', others, isFree('blobs')),
       count: images.length,
-      active: images.filter(({ target }) => used.blobs.has(target.digest)).length,
+      active: images.filter((digest) => used.blobs.has(digest)).length,
     },
     row('layers', unpacked, isFree('snapshots')),
     { ...row('build cache', cached, () => true), count: store.cache.list().length },

@@ -9,7 +9,7 @@ import { parseReference } from '../../../runtime/image/reference.js';
 import { removeImage, usersOf } from '../../../runtime/image/remove.js';
 import { chainIdsOf } from '../../../runtime/image/snapshot/chain.js';
 import { ImageStore } from '../../../runtime/image/store/index.js';
-import { diskUsage } from '../../../runtime/image/usage.js';
+import { diskUsage, type UsageRow } from '../../../runtime/image/usage.js';
 import { type Digest, digestOf, MEDIA } from '../../../runtime/oci/image/index.js';
 import { makeImage, makeLayer, putImage, type TestImage } from '../../harness/images.js';
 
@@ -218,6 +218,7 @@ describe('a lease', () => {
 
   it('of a process that was killed is over', async () => {
     const id = 'p-00000000deadbeef';
+    const imagesRow = () => diskUsage(store, join(root, 'containers'))[0] as UsageRow;
     const gone = image('gone');
     await putImage(store, gone);
     // As it is left: a file that nobody has locked, and its rows.
@@ -231,10 +232,13 @@ describe('a lease', () => {
       await new Promise((resolve) => holder.stdout.once('data', resolve));
       await store.collectGarbage();
       expect(blobs()).toEqual(digestsOf(gone));
+      expect(imagesRow().reclaimable).toBe(0);
     } finally {
+      const ended = new Promise((resolve) => holder.once('close', resolve));
       holder.stdin.end();
-      await new Promise((resolve) => holder.once('close', resolve));
+      await ended;
     }
+    expect(imagesRow().reclaimable).toBe(imagesRow().bytes);
     await store.collectGarbage();
     expect(blobs()).toEqual(new Set());
     expect(readdirSync(join(store.root, 'leases'))).toEqual([]);
@@ -324,6 +328,8 @@ describe('pruning', () => {
     expect(blobs()).toEqual(digestsOf(used));
     // What is new may be of a container that is being made.
     expect(readdirSync(containers).sort()).toEqual(['new', 'web']);
+    // An image with two names is one image.
+    await store.names.set(parseReference('another:name'), used.manifestDescriptor);
     expect(diskUsage(store, containers).map(({ kind, count, active }) => [kind, count, active])).toEqual([
       ['images', 1, 1],
       ['layers', 1, 1],
