@@ -95,6 +95,9 @@ export async function explainPull(
   if (notHere && names.get(reference))
     return new TareError('not-found', `${notHere.message}; and from its registry: ${message}`, { cause: error });
   const { bootstrapHint } = await import('./bootstrap/index.js');
+  // What else there is helps only who may have misspelt it. (Of what is not there, registries also say that it is forbidden.)
+  if (code !== 'not-found' && code !== 'network' && code !== 'permission') return error;
+  if (names.get(reference)) return error;
   const similar = similarName(names, familiarName(reference));
   const hint = similar === undefined ? bootstrapHint(reference) : `did you mean "${similar}", which is here?`;
   if (hint === undefined) return error;
