@@ -35,10 +35,11 @@ export async function openInput(store: ImageStore, contextPath: string, file: st
   return { dockerfile, file: path === '-' ? 'standard input' : path, context, [Symbol.asyncDispose]: dispose };
 }
 
-/** Said before anything about a Dockerfile in it. What is no path at all, `BuildContext` knows. */
+/** Said before anything about a Dockerfile in it. */
 function refuseNoFolder(path: string): void {
   const facts = statSync(path, { throwIfNoEntry: false });
-  if (facts && !facts.isDirectory())
+  if (!facts) throw new TareError('not-found', `the build context ${JSON.stringify(path)} is not there`, { path });
+  if (!facts.isDirectory())
     throw new TareError(
       'usage',
       `the build context ${JSON.stringify(path)} is no folder: a Dockerfile goes with --file`,

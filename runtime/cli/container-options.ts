@@ -108,7 +108,7 @@ export function settingsOf(
   }
   const env = [
     ...(options.envFile ?? []).flatMap((path) => readEnvFile(path)),
-    ...(options.env ?? []).map(environmentEntry),
+    ...(options.env ?? []).flatMap(environmentEntry),
   ];
   return {
     hostname: options.hostname,
@@ -162,10 +162,11 @@ const ROOTFS_ONLY: readonly (readonly [keyof ContainerOptions, string])[] = [
   ...CONFIG_OPTIONS,
 ];
 
-/** `-e NAME` alone passes on the caller's. */
-function environmentEntry(entry: string): string {
+/** `-e NAME` alone passes on the caller's, where they have one. */
+function environmentEntry(entry: string): string[] {
   if (entry === '' || entry.startsWith('=')) throw new TareError('usage', `--env ${entry}: must be NAME=value or NAME`);
-  return entry.includes('=') ? entry : `${entry}=${process.env[entry] ?? ''}`;
+  if (entry.includes('=')) return [entry];
+  return process.env[entry] === undefined ? [] : [`${entry}=${process.env[entry]}`];
 }
 
 /** Never becomes 0 by accident: neither 2^32 nor -1 nor text is a user (CVE-2024-40635). */

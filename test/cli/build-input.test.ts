@@ -49,6 +49,14 @@ describe('the Dockerfile of a context', () => {
     expect(await read(join(context, 'Dockerfile'))).toBe('FROM secret');
   });
 
+  it('is not looked for where there is no folder', async () => {
+    const none = join(folder, 'none');
+    await expect(openInput(store, none, undefined)).rejects.toMatchObject({
+      code: 'not-found',
+      message: `the build context "${none}" is not there`,
+    });
+  });
+
   it.each([
     ['a FIFO', (path: string) => void execFileSync('mkfifo', [path]), 'not a regular file'],
     ['a folder', (path: string) => void mkdirSync(path), 'not a regular file'],

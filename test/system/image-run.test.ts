@@ -47,9 +47,9 @@ describe('a container of an image', () => {
     const said = await world.tare(['run', 'localhost/app:1', 'a', '-b', '--', 'c']);
     expect(said).toEqual({ status: 0, stdout: 'says a -b -- c\n', stderr: '' });
     expect((await world.tare(['run', 'localhost/app:1'])).stdout).toBe('says nothing\n');
-    const script = 'id -un; pwd; cat file; touch own; echo "$A $B $C"; exit 7';
+    const script = 'id -un; pwd; cat file; touch own; echo "$A $B $C"; env | grep NONE; exit 7';
     writeFileSync(join(world.folder, 'vars'), '# comment\nA=one two\nB="q"\nC=overridden\nNONE\n');
-    const options = ['--env-file', join(world.folder, 'vars'), '-e', 'C=last', '--entrypoint', 'sh'];
+    const options = ['--env-file', join(world.folder, 'vars'), '-e', 'C=last', '-e', 'NONE', '--entrypoint', 'sh'];
     const ran = await world.tare(['run', ...options, 'localhost/app:1', '-c', script]);
     expect(ran).toEqual({ status: 7, stdout: 'user\n/srv\nx\none two "q" last\n', stderr: '' });
     const mapped = await world.tare([
@@ -236,9 +236,11 @@ describe('a container of an image', () => {
     child.stdout?.on('data', (data) => {
       said += data;
     });
+    // Waited for from now on: it may have ended before the command that asks it to has.
+    const ended = new Promise((resolve) => child.once('close', resolve));
     await until(() => said.includes('ready'));
     expect((await world.tare(['kill', 'stopped'])).stderr).toBe('');
-    await new Promise((resolve) => child.once('close', resolve));
+    await ended;
     expect(said).toBe(`ready\n${asked}\n`);
     expect((await world.tare(['rmi', 'stopped'])).status).toBe(0);
   });

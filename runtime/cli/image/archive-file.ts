@@ -26,6 +26,10 @@ export function readArchive(path: string, signal?: AbortSignal): AsyncIterable<U
   if (path !== '-') {
     const facts = statSync(path, { throwIfNoEntry: false });
     if (!facts) throw new TareError('not-found', `there is no ${path}`, { path });
+    if (facts.isDirectory())
+      throw new TareError('usage', `${path} is a folder, no archive: pack it by "tar -C ${path} -c .", and give "-"`, {
+        path,
+      });
     return createReadStream(path, { highWaterMark: CHUNK, signal });
   }
   if (isatty(0))

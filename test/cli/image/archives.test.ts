@@ -95,6 +95,7 @@ describe('archives on the command line', () => {
     [['load', '-i', '/etc'], 'no OCI image layout'],
     [['load', '-i', '/dev/null'], 'empty'],
     [['import', '/etc/passwd'], 'no tar archive'],
+    [['import', '/etc'], '/etc is a folder, no archive'],
     [['import', '--change', 'RUN true', '/dev/null'], 'changes files'],
     [['import', '--change', 'NONSENSE', '/dev/null'], '--change'],
     [['image', 'bootstrap', 'plan9'], 'busybox and debian'],
