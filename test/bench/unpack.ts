@@ -3,7 +3,7 @@
  * time, against what docker and podman do to load them: layers packed by gzip that are in the store, and the very archive that those read. And how much
  * memory layers of 2 GB take.
  *
- * What is unpacked stays until the end: ext4 looks at each inode that was freed in the last minute before it gives a new one away (recently_deleted() in
+ * What is unpacked stays until the end (9 GB): ext4 looks at each inode that was freed in the last minute before it gives a new one away (recently_deleted() in
  * fs/ext4/ialloc.c), so that a machine on which much is being deleted measures that and nothing else.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -22,23 +22,28 @@ import { OwnedFd } from '../../runtime/kernel/fd.js';
 import { packageRoot } from '../../runtime/kernel/places.js';
 import { Docker } from '../engines/docker.js';
 import { Place } from '../engines/engine.js';
-import { makeImage, makeLayer, putImage, type TestLayer, writeLayout } from '../harness/images.js';
+import { makeImage, makeLayer, putImage, type TestImage, type TestLayer, writeLayout } from '../harness/images.js';
 import { type Candidate, type Measured, ratio, sideBySide, table, verdict } from './measure.js';
 
 const SIZE = 300 * 2 ** 20;
 const ROUNDS = 3;
-const NAME = 'bench:1';
+const WARMUP = 1;
+
+interface Round {
+  readonly name: string;
+  readonly image: TestImage;
+  readonly archive: string;
+}
 
 export async function bench(): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'tare-bench-'));
   try {
     const files = someFiles('/usr', SIZE);
     const lines = [await oneLayer(join(folder, 'one'), makeLayer(archiveOf(files, folder)))];
-    rmSync(join(folder, 'one'), { recursive: true });
     const middle = halfOf(files);
     const halves = [files.slice(0, middle), files.slice(middle)].map((part) => makeLayer(archiveOf(part, folder)));
     lines.push(await severalLayers(join(folder, 'two'), halves));
-    rmSync(join(folder, 'two'), { recursive: true });
+    for (const part of ['one', 'two']) rmSync(join(folder, part), { recursive: true });
     lines.push(memory(folder));
     return lines.join('\n');
   } finally {
@@ -67,7 +72,7 @@ async function oneLayer(folder: string, layer: TestLayer): Promise<string> {
       ),
     ],
     ROUNDS,
-    1,
+    WARMUP,
   )) as [Measured, Measured, Measured];
   return [
     `  one layer of ${(layer.tar.length / 2 ** 20).toFixed(0)} MiB, ${(layer.blob.length / 2 ** 20).toFixed(0)} MiB packed`,
@@ -77,72 +82,72 @@ async function oneLayer(folder: string, layer: TestLayer): Promise<string> {
   ].join('\n');
 }
 
-/** Two layers. Tare gets a new store each time: one in which the blobs are but no snapshot, or one with nothing in it. */
+/**
+ * Two layers, upon one that is another in each round: so nobody has them already, and nothing need be removed. Tare gets a new store each time: one in
+ * which the blobs are but no snapshot, or one with nothing in it.
+ */
 async function severalLayers(folder: string, layers: readonly TestLayer[]): Promise<string> {
   mkdirSync(folder);
-  const image = makeImage(layers);
-  let stores = 0;
-  const newStore = () => ImageStore.open(join(folder, `store-${stores++}`));
-  const unpack = async (from: ImageStore) => {
-    using lease = from.lease();
-    await openSnapshots(from).unpack(loadImage(from, NAME), lease);
-  };
-  const filledStore = async () => {
-    const made = await newStore();
-    await putImage(made, image, NAME);
-    return made;
-  };
-  let store = await filledStore();
+  const rounds = Array.from({ length: WARMUP + ROUNDS }, (_, i) => {
+    const first = makeLayer([{ path: 'round', content: `${i}` }]);
+    return { name: `bench:${i}`, image: makeImage([first, ...layers]), archive: join(folder, `${i}.tar`) };
+  });
+  for (const { name, image, archive } of rounds) {
+    const layout = join(folder, 'layout');
+    writeLayout(layout, [{ name, image }]);
+    succeed('skopeo', 'copy', '--quiet', `oci:${layout}:${name}`, `docker-archive:${archive}:${name}`);
+  }
+  const stores = rounds.map((_, i) => join(folder, `store-${i}`));
+  for (const [i, { name, image }] of rounds.entries()) {
+    using store = await ImageStore.open(stores[i] as string);
+    await putImage(store, image, name);
+  }
   const docker = await Docker.open('bench-d', ['--storage-driver', 'overlay2']);
   const place = await Place.open('bench-p');
   try {
-    for (const at of [docker.place, place]) {
-      writeLayout(join(folder, 'layout'), [{ name: NAME, image }]);
-      succeed(
-        'skopeo',
-        'copy',
-        '--quiet',
-        `oci:${join(folder, 'layout')}:${NAME}`,
-        `docker-archive:${join(at.folder, 'bench.tar')}:${NAME}`,
-      );
-    }
-    const podman = (...args: string[]) =>
-      place.ok([
-        // /run is the world's own; podman takes no long path for it
-        ...['podman', '--root', join(place.folder, 'data'), '--runroot', '/run/podman'],
-        ...['--storage-driver', 'overlay', '--cgroup-manager', 'cgroupfs', '--events-backend', 'file', ...args],
-      ]);
+    const inTurn = (work: (round: Round, i: number) => Promise<void>) => {
+      let i = 0;
+      return async () => await work(rounds[i] as Round, i++);
+    };
+    const unpack = async (store: ImageStore, name: string) => {
+      using lease = store.lease();
+      await openSnapshots(store).unpack(loadImage(store, name), lease);
+    };
     const measured = await sideBySide(
       [
         {
           name: 'unpack, two layers of gzip',
-          run: () => unpack(store),
-          clean: async () => {
-            store.close();
-            store = await filledStore();
-          },
+          run: inTurn(async ({ name }, i) => {
+            using store = await ImageStore.open(stores[i] as string);
+            await unpack(store, name);
+          }),
         },
         {
           name: 'load and unpack the archive',
-          run: async () => {
-            using empty = await newStore();
-            await loadArchive(empty, createReadStream(join(place.folder, 'bench.tar'), { highWaterMark: 2 ** 20 }));
-            await unpack(empty);
-          },
+          run: inTurn(async ({ name, archive }, i) => {
+            using empty = await ImageStore.open(join(folder, `empty-${i}`));
+            await loadArchive(empty, createReadStream(archive, { highWaterMark: 2 ** 20 }));
+            await unpack(empty, name);
+          }),
         },
         {
           name: 'docker load',
-          run: async () => void (await docker.ok('load', '--quiet', '--input', join(docker.place.folder, 'bench.tar'))),
-          clean: async () => void (await docker.ok('rmi', '--force', NAME)),
+          run: inTurn(async ({ archive }) => void (await docker.ok('load', '--quiet', '--input', archive))),
         },
         {
           name: 'podman load',
-          run: async () => void (await podman('load', '--quiet', '--input', join(place.folder, 'bench.tar'))),
-          clean: async () => void (await podman('rmi', '--force', '--all')),
+          run: inTurn(async ({ archive }, i) => {
+            await place.ok([
+              // /run is the world's own; podman takes no long path for it
+              ...['podman', '--root', join(place.folder, `data-${i}`), '--runroot', `/run/podman-${i}`],
+              ...['--storage-driver', 'overlay', '--cgroup-manager', 'cgroupfs', '--events-backend', 'file'],
+              ...['load', '--quiet', '--input', archive],
+            ]);
+          }),
         },
       ],
       ROUNDS,
-      1,
+      WARMUP,
     );
     const [packed, archive, ...engines] = measured as [Measured, Measured, Measured, Measured];
     const against = (what: string, ours: Measured) =>
@@ -154,7 +159,6 @@ async function severalLayers(folder: string, layers: readonly TestLayer[]): Prom
       ...against('loading and unpacking the same archive', archive),
     ].join('\n');
   } finally {
-    store.close();
     await docker.place.close();
     await place.close();
   }

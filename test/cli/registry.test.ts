@@ -161,7 +161,7 @@ it('says that the disk is full, and leaves it as it was', async () => {
   expect((await tare(['push', name])).code).toBe(0);
   // A disk of its own, in a mount namespace that goes with the command.
   const small = `${one.folder}/images`;
-  const script = `mount -t tmpfs -o size=1m small '${small}' || exit 99
+  const script = `mount -t tmpfs -o size=1m,mode=700 small '${small}' || exit 99
     '${process.execPath}' '${TARE}' pull '${name}'; code=$?
     find '${small}/blobs' '${small}/ingest' '${small}/snapshots' -type f -size +64k; exit $code`;
   const { code, stdout, stderr } = await run('unshare', ['--mount', 'sh', '-c', script]);

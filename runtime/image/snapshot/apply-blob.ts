@@ -1,5 +1,5 @@
 /** One layer's blob into its folder, in the thread that calls: what snapshot/index.ts does for a small layer, and layer-thread.ts for a large one. */
-import { createReadStream } from 'node:fs';
+import { createReadStream, type ReadStream } from 'node:fs';
 import { type AppliedLayer, applyLayer, type OverlayFlavour } from '../layer/index.js';
 import { treeUsageAt } from './tree.js';
 import { withCompression } from './unpack.js';
@@ -27,17 +27,22 @@ export interface AppliedBlob extends AppliedLayer {
 /** Read-ahead, in bytes. */
 const CHUNK = 1 << 20;
 
-/** @throws as `applyLayer` */
+/** When it is over, no file is open any more that it has opened. @throws as `applyLayer` */
 export async function applyBlob(request: LayerRequest, options: ApplyBlobOptions): Promise<AppliedBlob> {
   const { path, target, overlay } = request;
   // Nobody makes devices in a user namespace.
   const devices = overlay === 'trusted' ? 'make' : 'skip';
-  const applied = await withCompression(
-    createReadStream(path, { highWaterMark: CHUNK }) as AsyncIterable<Uint8Array>,
-    (source, compression) => applyLayer(source, compression, target, { ...options, overlay, devices }),
-  );
+  const blob = createReadStream(path, { highWaterMark: CHUNK });
+  const applied = await withCompression(blob as AsyncIterable<Uint8Array>, (source, compression) =>
+    applyLayer(source, compression, target, { ...options, overlay, devices }),
+  ).finally(() => closed(blob));
   const { folders, links } = applied.unsettled;
   // The root takes attributes from below and no more; other folders may be moved, and links become files.
   const isFinal = links.length === 0 && folders.every((folder) => folder === '');
   return { ...applied, usage: isFinal ? treeUsageAt(target) : undefined };
+}
+
+async function closed(stream: ReadStream): Promise<void> {
+  stream.destroy();
+  if (!stream.closed) await new Promise<void>((resolve) => stream.once('close', resolve));
 }

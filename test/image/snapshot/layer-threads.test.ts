@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -147,11 +147,24 @@ describe('unpack', () => {
         code: 'no-space',
       });
       expect(readdirSync(join(full, 'ingest'))).toEqual([]);
+      expect(openFiles().filter((path) => path.startsWith(join(full, 'blobs')))).toEqual([]);
     } finally {
       execFileSync('umount', [full]);
     }
   });
 });
+
+/** Of this process, all threads. One may be closed while we look. */
+function openFiles(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)];
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    }
+  });
+}
 
 describe('an error that goes from one thread to another', () => {
   it('keeps what programs and people read of it', () => {
