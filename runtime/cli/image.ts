@@ -21,6 +21,11 @@ const COMMANDS: readonly Entry[] = [
   },
   ...IN_BOTH,
   {
+    name: 'referrers',
+    description: 'List what a registry has that refers to an image: signatures …',
+    load: async () => (await import('./image/referrers.js')).referrersCommand(),
+  },
+  {
     name: 'bootstrap',
     description: 'Make a base image from Debian packages',
     load: async () => (await import('./image/bootstrap.js')).bootstrapCommand(),

@@ -68,16 +68,7 @@ const COMMANDS: readonly Entry[] = [
     description: 'Remove what crashed commands left behind',
     load: async () => (await import('./gc.js')).gcCommand(),
   },
-  {
-    name: 'pull',
-    description: 'Get an image from a registry',
-    load: async () => (await import('./image/pull.js')).pullCommand(),
-  },
-  {
-    name: 'push',
-    description: 'Give an image to a registry',
-    load: async () => (await import('./image/push.js')).pushCommand(),
-  },
+  ...IN_BOTH,
   {
     name: 'login',
     description: 'Log in to a registry',
@@ -89,11 +80,6 @@ const COMMANDS: readonly Entry[] = [
     load: async () => (await import('./image/login.js')).logoutCommand(),
   },
   {
-    name: 'build',
-    description: 'Build an image from a Dockerfile',
-    load: async () => (await import('./build.js')).buildCommand(),
-  },
-  {
     name: 'images',
     description: 'List images',
     load: async () => (await import('./image/images.js')).imagesCommand(),
@@ -103,7 +89,6 @@ const COMMANDS: readonly Entry[] = [
     description: 'Remove names of images, and the images that have none left',
     load: async () => (await import('./image/rmi.js')).rmiCommand(),
   },
-  ...IN_BOTH,
   {
     name: 'export',
     description: 'Write the root file system of a container to an archive',

@@ -18,7 +18,7 @@ export { type ObtainOptions, obtainImage, type PullWay } from './obtain.js';
 export { formatPlatform, hostPlatform, parsePlatform } from './platform.js';
 export { type Pruned, type PruneOptions, prune } from './prune.js';
 export { familiarName, fullName, parseReference, type Reference } from './reference.js';
-export { listTags, login, logout, pull, push } from './registry/index.js';
+export { findReferrers, listReferrers, listTags, login, logout, pull, push } from './registry/index.js';
 export { containerConfig, type ImageContainer, imageContainer } from './run/index.js';
 export { chainIdOf, chainIdsOf, mountOverlay, openSnapshots } from './snapshot/index.js';
 export { ImageStore } from './store/index.js';

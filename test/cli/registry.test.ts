@@ -5,8 +5,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { formatBytes } from '../../runtime/cli/progress.js';
+import { parseReference } from '../../runtime/image/reference.js';
 import { packageRoot } from '../../runtime/kernel/places.js';
-import { digestOf } from '../../runtime/oci/image/index.js';
+import { digestOf, MEDIA } from '../../runtime/oci/image/index.js';
 import { makeImage, makeLayer, putImage } from '../harness/images.js';
 import { startRegistry, type TestRegistry } from '../harness/registry.js';
 import { makeStore, type TestStore } from '../image/registry/real.js';
@@ -103,6 +105,35 @@ it('logs in, pushes, pulls and logs out', async () => {
   });
 });
 
+it('lists what refers to an image, by its tag or digest', async () => {
+  await putImage(one.store, image, name);
+  const login = ['login', '--username', registry.user, '--password-stdin', registry.host];
+  expect((await tare(login, registry.password)).code).toBe(0);
+  expect((await tare(['image', 'push', '-q', name])).code).toBe(0);
+  const none = 'ARTIFACT TYPE  SIZE  DIGEST\n';
+  expect(await tare(['image', 'referrers', name])).toEqual({ code: 0, stdout: none, stderr: '' });
+
+  const { manifestDescriptor: subject, manifest } = image;
+  const bill = { ...manifest, subject, artifactType: 'application/spdx+json' };
+  const data = Buffer.from(JSON.stringify(bill));
+  using lease = one.store.lease();
+  const { digest } = await one.store.content.put(data, MEDIA.ociManifest, lease);
+  const named = `${registry.host}/team/app:bill`;
+  await one.store.names.set(parseReference(named), { mediaType: MEDIA.ociManifest, digest, size: data.length });
+  expect((await tare(['push', '-q', named])).code).toBe(0);
+
+  const line = `application/spdx+json  ${formatBytes(data.length)}  ${digest}\n`;
+  for (const asked of [name, `${registry.host}/team/app@${subject.digest}`])
+    expect((await tare(['image', 'referrers', asked])).stdout.split('\n').slice(1).join('\n')).toBe(line);
+  const other = ['--artifact-type', 'application/other', name];
+  expect((await tare(['image', 'referrers', ...other])).stdout).toBe(none);
+  const { stdout } = await tare(['image', 'referrers', '--json', name]);
+  expect(JSON.parse(stdout)).toEqual({
+    subject: subject.digest,
+    referrers: [{ mediaType: MEDIA.ociManifest, digest, size: data.length, artifactType: bill.artifactType }],
+  });
+});
+
 it('asks for the password at a terminal, and does not show it', async () => {
   const command = `'${process.execPath}' '${TARE}' login --username ${registry.user} ${registry.host}`;
   const { code, stdout } = await run('script', ['-qec', command, '/dev/null']);
@@ -123,6 +154,7 @@ it.each([
   [['pull', '--platform', 'a/b', '--all-platforms', 'debian'], 'cannot be used together'],
   [['pull', '--platform', '/', 'debian'], 'is no platform'],
   [['push', 'nothing.example/here:1'], 'there is no image'],
+  [['image', 'referrers', 'UPPER'], 'must be lower case'],
   [['pull', '--cert-dir', '/nonexistent', 'nothing.example/here'], 'folder of certificates'],
   [['pull', '--mirror', 'ftp://x', 'debian'], 'is no mirror'],
 ])('%j is refused in one sentence', async (args, message) => {

@@ -3,6 +3,21 @@ import type { Entry } from '../lazy.js';
 
 export const IN_BOTH: readonly Entry[] = [
   {
+    name: 'pull',
+    description: 'Get an image from a registry',
+    load: async () => (await import('./pull.js')).pullCommand(),
+  },
+  {
+    name: 'push',
+    description: 'Give an image to a registry',
+    load: async () => (await import('./push.js')).pushCommand(),
+  },
+  {
+    name: 'build',
+    description: 'Build an image from a Dockerfile',
+    load: async () => (await import('../build.js')).buildCommand(),
+  },
+  {
     name: 'tag',
     description: 'Give an image another name',
     load: async () => (await import('./tag.js')).tagCommand(),

@@ -8,5 +8,5 @@ export { type Account, type KeptAt, login, logout } from './login.js';
 export type { RegistryOptions } from './options.js';
 export { type Pulled, type PullOptions, pull } from './pull.js';
 export { type Pushed, type PushOptions, push } from './push.js';
-export { listReferrers, type ReferrersOptions } from './referrers.js';
+export { findReferrers, listReferrers, type Referrers, type ReferrersOptions } from './referrers.js';
 export { listTags } from './tags.js';

@@ -5,7 +5,7 @@
  */
 import { TareError } from '../../kernel/error.js';
 import { type Descriptor, type Digest, MAX_DOCUMENT, MEDIA, parseIndex, splitDigest } from '../../oci/image/index.js';
-import type { Reference } from '../reference.js';
+import { familiarName, type Reference } from '../reference.js';
 import type { RegistryClient } from './client.js';
 import { fetchManifest } from './manifests.js';
 import { connectTo, type RegistryOptions } from './options.js';
@@ -18,6 +18,22 @@ export interface ReferrersOptions extends RegistryOptions {
 /** Pages after which a list is no list any more. */
 const MAX_PAGES = 100;
 
+export interface Referrers {
+  /** What the name stands for in the registry. */
+  readonly subject: Digest;
+  readonly referrers: readonly Descriptor[];
+}
+
+/** What refers to the image of a name, which the registry is asked for. @throws as `pull` */
+export async function findReferrers(reference: Reference, options: ReferrersOptions = {}): Promise<Referrers> {
+  const { registry, repository, tag = 'latest', digest } = reference;
+  using client = await connectTo(registry, options);
+  const { signal } = options;
+  const subject =
+    digest ?? (await fetchManifest(client, repository, tag, familiarName(reference), { signal })).descriptor.digest;
+  return { subject, referrers: await list(client, repository, subject, options) };
+}
+
 /** What refers to a manifest. @throws as `pull` */
 export async function listReferrers(
   { registry, repository }: Pick<Reference, 'registry' | 'repository'>,
@@ -25,6 +41,15 @@ export async function listReferrers(
   options: ReferrersOptions = {},
 ): Promise<readonly Descriptor[]> {
   using client = await connectTo(registry, options);
+  return await list(client, repository, subject, options);
+}
+
+async function list(
+  client: RegistryClient,
+  repository: string,
+  subject: Digest,
+  options: ReferrersOptions,
+): Promise<readonly Descriptor[]> {
   const all = (await fromApi(client, repository, subject, options)) ?? (await fromTag(client, repository, subject));
   const { artifactType } = options;
   // A registry may ignore the filter.
