@@ -194,6 +194,16 @@ describe('where things go', () => {
     });
   });
 
+  it('--parents keeps the times of all folders above, whatever comes later', async () => {
+    await withPlace(async ({ from, root, copy }) => {
+      make(from, 'a/b/x: 1', 'a/c/y: 2', 'a/z: 3');
+      for (const [index, name] of ['a', 'a/b', 'a/c'].entries()) lutimesSync(join(from, name), 1000, 1234.5 + index);
+      await copy(['a/b/x', 'a/c', 'a/z'], '/n', { parents: true });
+      const times = ['n/a', 'n/a/b', 'n/a/c'].map((name) => lstatSync(join(root, name)).mtimeMs);
+      expect(times).toEqual([1_234_500, 1_235_500, 1_236_500]);
+    });
+  });
+
   it.each<[string, string[], string[], string[]]>([
     ['below a folder', ['.'], ['*.txt', 'd/x'], ['d/', 'd/y.txt: 4', 'z: 5']],
     ['all that has a name', ['.'], ['**/*.txt'], ['d/', 'd/x: 3', 'z: 5']],

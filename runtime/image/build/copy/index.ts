@@ -63,6 +63,7 @@ export async function copyInto(
   const copy = new Copy(root, destination, options, areSeveral(items));
   try {
     for (const item of items) await copy.add(item);
+    copy.setTimes();
   } catch (error) {
     if (error instanceof TareError && ['ENOSPC', 'EDQUOT'].includes(error.syscall?.errno ?? ''))
       throw new TareError('no-space', `no space is left to copy to ${destination}: ${error.message}`, { cause: error });
@@ -77,6 +78,8 @@ class Copy {
   readonly #isFolder: boolean;
   /** Where the first name of a file with several has gone. */
   readonly #links = new Map<string, { folder: string; name: string }>();
+  /** Of the folders of `--parents`, to be set when nothing is put into them any more. */
+  readonly #times = new Map<string, bigint>();
   #count = 0;
 
   constructor(root: number, destination: string, options: CopyOptions, several: boolean) {
@@ -105,6 +108,13 @@ class Copy {
     if (await this.#unpacked(file.fd, shown(selected.written), this.#options.unpack !== 'none')) return;
     using target = this.#targetOf(selected.written, selected);
     if (!this.#isExcluded(selected)) await this.#file(target, target.name, file.fd, statusOf(file.fd));
+  }
+
+  setTimes(): void {
+    for (const [path, mtimeNs] of this.#times) {
+      using folder = reopen(this.#root, path.split('/'));
+      setTime(folder.fd, mtimeNs);
+    }
   }
 
   async #addContent(name: string, content: Uint8Array): Promise<void> {
@@ -216,8 +226,10 @@ class Copy {
       using source = resolveIn(tree.root, before + parts.slice(0, index + 1).join('/'));
       if (!source)
         throw new TareError('not-found', `${JSON.stringify(shown(written))} was removed while it was copied`);
-      const made = putFolder(outer.fd, name, this.#factsOf(source.fd, statusOf(source.fd)));
+      const status = statusOf(source.fd);
+      const made = putFolder(outer.fd, name, this.#factsOf(source.fd, status));
       target = { fd: made.fd, path: join(outer.path, name), [Symbol.dispose]: () => made.close() };
+      this.#times.set(target.path, status.mtimeNs);
     }
     return target;
   }
