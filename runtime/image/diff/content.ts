@@ -2,7 +2,7 @@
  * What a regular file holds: read in large pieces, its holes left out. A file that changes while it is read would make a layer that no tree ever was, and
  * whose header lies, so that is an error. lseek(2), SEEK_DATA and SEEK_HOLE
  */
-import { read } from 'node:fs';
+import { read, readSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { native } from '../../kernel/addon.js';
 import { SEEK_DATA, SEEK_HOLE } from '../../kernel/constants/files.js';
@@ -11,6 +11,8 @@ import type { Extent } from '../layer/index.js';
 import type { Node } from './node.js';
 
 const CHUNK = 256 * 1024;
+/** A file of no more is read by this thread: another one would be woken up for longer than that takes. */
+const SMALL = 64 * 1024;
 /** A file of more parts is written with its holes: its map would be longer than what it saves. */
 const MAX_EXTENTS = 10_000;
 const readAt = promisify(read);
@@ -40,10 +42,14 @@ export function extentsOf(node: Node): readonly Extent[] | undefined {
 /** The bytes of these parts, or of the whole file. @throws TareError `state` when it got shorter meanwhile */
 export async function* chunksOf(node: Node, extents?: readonly Extent[]): AsyncGenerator<Buffer, void, void> {
   using file = node.open();
+  const isSmall = node.status.size <= SMALL;
   for (const { offset, size } of extents ?? [{ offset: 0, size: node.status.size }]) {
     for (let done = 0; done < size; ) {
       const want = Math.min(CHUNK, size - done);
-      const { bytesRead, buffer } = await readAt(file.fd, Buffer.allocUnsafe(want), 0, want, offset + done);
+      const buffer = Buffer.allocUnsafe(want);
+      const bytesRead = isSmall
+        ? readSync(file.fd, buffer, 0, want, offset + done)
+        : (await readAt(file.fd, buffer, 0, want, offset + done)).bytesRead;
       if (bytesRead === 0) throw new TareError('state', 'a file got shorter while it was read');
       done += bytesRead;
       yield buffer.subarray(0, bytesRead);

@@ -8,11 +8,14 @@ import { OPEN_UNTRUSTED } from '../../../kernel/read-regular.js';
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const AT_ONCE = 8 << 20;
+/** A file of no more bytes is read and written, holes too: three calls to find and leave them out would cost more than it all. */
+const SMALL = Buffer.allocUnsafeSlow(64 << 10);
 
 /** @param from may be an O_PATH descriptor of a regular file @param size as it was when it was looked at */
 export async function copyData(from: number, to: number, size: number, signal?: AbortSignal): Promise<void> {
   const file = openSync(`/proc/self/fd/${from}`, OPEN_UNTRUSTED);
   try {
+    if (size <= SMALL.length) return copySmall(file, to, size);
     for (let at = 0; at < size; ) {
       const start = native.lseek(file, at, SEEK_DATA);
       if (start < 0 || start >= size) break;
@@ -25,6 +28,16 @@ export async function copyData(from: number, to: number, size: number, signal?: 
   } finally {
     closeSync(file);
   }
+}
+
+function copySmall(from: number, to: number, size: number): void {
+  let at = 0;
+  for (let count = -1; at < size && count !== 0; at += count) {
+    count = readSync(from, SMALL, 0, size - at, at);
+    if (count > 0) native.write(to, SMALL.subarray(0, count), at);
+  }
+  // It has become shorter meanwhile.
+  if (at < size) native.ftruncate(to, size);
 }
 
 async function copyRange(from: number, to: number, start: number, end: number, signal?: AbortSignal): Promise<void> {
