@@ -24,7 +24,8 @@ it('a store outlives whoever uses it', { timeout: KILLS * 15_000 }, async () => 
     let pulled = 0;
     // In milliseconds; longer on a machine on which nobody has got far by then.
     let moments = 150;
-    for (let kill = 0; kill < KILLS; kill += 2) {
+    // Until one at least has had the time to name an image.
+    for (let kill = 0; kill < KILLS || pulled === 0; kill += 2) {
       const workers = [
         program.start('write', root, containers),
         program.start(kill % 4 === 0 ? 'collect' : 'write', root, containers),
@@ -44,7 +45,6 @@ it('a store outlives whoever uses it', { timeout: KILLS * 15_000 }, async () => 
       pulled = Math.max(pulled, verified.images);
       if (pulled === 0) moments = Math.min(moments * 2, 5000);
     }
-    expect(pulled).toBeGreaterThan(0);
     rmSync(containers, { recursive: true, force: true });
     await prune(store, { all: true, containers });
     expect(await store.verify()).toEqual({ blobs: 0, bytes: 0, images: 0, snapshots: 0, problems: [] });
