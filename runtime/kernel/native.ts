@@ -81,10 +81,12 @@ export interface Native extends NativeFiles, NativeZstd {
   getrlimit(resource: number): { soft: bigint; hard: bigint };
   /** Watches a descriptor with the event loop (uv_poll): READABLE 1, WRITABLE 2, DISCONNECT 4. */
   watch(fd: number, events: number, callback: (events: number) => void): Watcher;
+  /** Takes a signal with the event loop (uv_signal), as `process.on` does: also a real-time one, which that does not know. */
+  watchSignal(signal: number, callback: (signal: number) => void): Watcher;
 }
 
 export interface Watcher {
-  /** Stops watching. The descriptor may be closed afterwards. Calling it again does nothing. */
+  /** Stops watching: a descriptor may be closed afterwards, a signal does what it did before. Calling it again does nothing. */
   close(): void;
   /** While unreferenced it does not keep Node alive. */
   unref(): void;

@@ -75,6 +75,7 @@ describe('arguments of a wrong type', () => {
     ['spawn', [0, ['a\0b'], [], []], 'argument 2 must be a string without NUL bytes'],
     ['spawn', [0, 'ls', [], []], 'argument 2 must be an array of strings'],
     ['watch', [0, 1, 'no function'], 'argument 3 must be a function'],
+    ['watchSignal', [10, 'no function'], 'argument 2 must be a function'],
     ['watch', [0, 8, () => undefined], 'argument 2 must be a mask of READABLE 1, WRITABLE 2, DISCONNECT 4'],
     ['hasSyscall', [60], 'hasSyscall asks about calls from number 424 on; 60 may do something'],
   ])('%s(%j)', (name, args, text) => {

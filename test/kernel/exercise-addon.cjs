@@ -143,6 +143,8 @@ async function main() {
 
   // Watches that nobody closes: by garbage collection, and by the end of an environment.
   for (let i = 0; i < 100; i++) native.watch(native.socketpair()[0], 1, () => undefined).unref();
+  for (let i = 34; i <= 64; i++) native.watchSignal(i, () => undefined).unref();
+  fails(() => native.watchSignal(9, () => undefined));
   global.gc();
   if (isMainThread) await new Promise((resolve) => new Worker(__filename, { stdout: true }).once('exit', resolve));
 }

@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { native } from '../../runtime/kernel/addon.js';
 import { closeAll } from '../../runtime/kernel/fd.js';
 import { nativeFile } from '../../runtime/kernel/places.js';
+import { until } from '../harness/until.js';
 import { failureOf, openFds } from './support.js';
 
 const READABLE = 1;
@@ -120,6 +122,33 @@ describe('watch', () => {
     expect(error.syscall?.errno).toBe('EEXIST');
     watcher.close();
     closeAll(pair);
+  });
+});
+
+describe('watchSignal', () => {
+  const RTMIN_3 = 37;
+
+  it.each([12, RTMIN_3])('tells of the signal %i, each time, until it is closed', async (number) => {
+    const got: number[] = [];
+    // Without another watcher the signal would end this process.
+    const other = native.watchSignal(number, () => undefined);
+    const watcher = native.watchSignal(number, (signal) => void got.push(signal));
+    const sent = () => execFileSync('kill', [`-${number}`, `${process.pid}`]);
+    sent();
+    await until(() => got.length === 1);
+    sent();
+    await until(() => got.length === 2);
+    watcher.close();
+    watcher.close();
+    sent();
+    await turn();
+    expect(got).toEqual([number, number]);
+    other.close();
+  });
+
+  it.each([0, 9, 19, 32, 65, -1])('refuses %i, which nobody can handle', (number) => {
+    const error = failureOf(() => native.watchSignal(number, () => undefined));
+    expect(error.message).toBe(`sigaction(${number}): EINVAL`);
   });
 });
 
