@@ -2,10 +2,10 @@
  * The signals that we get, given to the container. Process 1 of a container has no default actions, so whether a signal ends
  * it is up to its program. pid_namespaces(7).
  */
-import { constants } from 'node:os';
+import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
-
-const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
+import type { Watcher } from '../kernel/native.js';
+import { PASSED_ON } from '../kernel/signals.js';
 
 /** A container, or a process that `exec` has started in one. */
 export interface Signalled {
@@ -14,7 +14,7 @@ export interface Signalled {
 }
 
 export class SignalForwarder {
-  readonly #handlers = new Map<NodeJS.Signals, () => void>();
+  readonly #watchers: Watcher[] = [];
   readonly #early: number[] = [];
   readonly #onEarly: ((signal: number) => void) | undefined;
   #container: Signalled | undefined;
@@ -22,10 +22,10 @@ export class SignalForwarder {
   /** Takes the signals from now on, and keeps them until there is a container. @param onEarly called with each until then */
   constructor(onEarly?: (signal: number) => void) {
     this.#onEarly = onEarly;
-    for (const name of FORWARDED) {
-      const handler = () => this.#take(constants.signals[name]);
-      this.#handlers.set(name, handler);
-      process.on(name, handler);
+    for (const number of PASSED_ON) {
+      const watcher = native.watchSignal(number, (signal) => this.#take(signal));
+      watcher.unref();
+      this.#watchers.push(watcher);
     }
   }
 
@@ -35,7 +35,7 @@ export class SignalForwarder {
   }
 
   stop(): void {
-    for (const [name, handler] of this.#handlers) process.off(name, handler);
+    for (const watcher of this.#watchers.splice(0)) watcher.close();
   }
 
   #take(signal: number): void {

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
+import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 import { Command } from 'commander';
 import { Container } from '../container/index.js';
@@ -19,6 +20,10 @@ import { SignalForwarder } from './signal-forwarder.js';
 import { KeyPrompt } from './step-prompt.js';
 import { Stepper } from './stepper.js';
 import { TerminalProxy } from './terminal-proxy.js';
+
+/** What ends a program that says nothing about them: here they end the stepping. */
+const { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 } = constants.signals;
+const ENDING: ReadonlySet<number> = new Set([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2]);
 
 export function stepCommand(): Command {
   return addContainerOptions(new Command('step'))
@@ -49,7 +54,9 @@ async function stepThrough(words: string[], options: ContainerOptions & { auto?:
   const prompt = options.auto || !isatty(0) ? undefined : new KeyPrompt();
   const stepper = new Stepper((text) => void printNow(1, text), prompt);
   // Ours is the terminal that is closed, or the process that is ended: what has been made so far is undone first.
-  const signals = new SignalForwarder(() => stepper.stop(new TareError('usage', 'stopped; everything is undone')));
+  const signals = new SignalForwarder((signal) => {
+    if (ENDING.has(signal)) stepper.stop(new TareError('usage', 'stopped; everything is undone'));
+  });
   // The keys are ours while we step, so the container reads nothing, unless it has a terminal of its own.
   const nothing = openSync('/dev/null', 'r');
   let container: Container | undefined;

@@ -8,6 +8,7 @@ import { isatty } from 'node:tty';
 import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
 import { dataRoot, stateRoot } from '../kernel/places.js';
+import { PASSED_ON } from '../kernel/signals.js';
 import { removeTreeAt } from '../kernel/tree.js';
 import type { IdMapping } from '../oci/index.js';
 import { compileOwnUsers, ID_HELPERS, type OwnUsers, type PlanRun, runPlan } from '../plan/index.js';
@@ -102,16 +103,16 @@ async function mapThe(name: string, fd: number | undefined, users: OwnUsers): Pr
 
 /** What a terminal sends reaches all of its group, the program too; what is sent to us alone is passed on. */
 function forwardSignals(send: (signal: number) => void): () => void {
-  const typed = isatty(0) ? new Set(['SIGINT', 'SIGQUIT']) : new Set();
-  const handlers = (['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGINT', 'SIGQUIT'] as const).map((name) => {
-    const handler = () => {
-      if (!typed.has(name)) send(constants.signals[name]);
-    };
-    process.on(name, handler);
-    return () => process.off(name, handler);
-  });
+  const { SIGINT, SIGQUIT, SIGTSTP } = constants.signals;
+  const typed = new Set<number>(isatty(0) ? [SIGINT, SIGQUIT, SIGTSTP] : []);
+  const watchers = PASSED_ON.map((number) =>
+    native.watchSignal(number, (signal) => {
+      if (!typed.has(signal)) send(signal);
+    }),
+  );
+  for (const watcher of watchers) watcher.unref();
   return () => {
-    for (const off of handlers) off();
+    for (const watcher of watchers) watcher.close();
   };
 }
 

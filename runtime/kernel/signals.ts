@@ -47,6 +47,33 @@ const SIGRTMIN = 34;
 const SIGRTMAX = 64;
 
 /**
+ * Those that a process in the foreground passes on to the one that it stands for: all but what it cannot have (SIGKILL, SIGSTOP), what is
+ * about itself (its children, its window, its pipes, its own faults), and what stops it because it has no terminal to use: handled, those
+ * two would come again for ever. 32 and 33 are the C library's own.
+ */
+export const PASSED_ON: readonly number[] = passedOn([
+  'SIGKILL',
+  'SIGSTOP',
+  'SIGCHLD',
+  'SIGWINCH',
+  'SIGPIPE',
+  'SIGILL',
+  'SIGTRAP',
+  'SIGBUS',
+  'SIGFPE',
+  'SIGSEGV',
+  'SIGSYS',
+  'SIGTTIN',
+  'SIGTTOU',
+]);
+
+function passedOn(ours: readonly (typeof SIGNALS)[number][]): number[] {
+  const standard = SIGNALS.flatMap((name, i) => (ours.includes(name) ? [] : [i + 1]));
+  const realTime = Array.from({ length: SIGRTMAX - SIGRTMIN + 1 }, (_, i) => SIGRTMIN + i);
+  return [...standard, ...realTime];
+}
+
+/**
  * The number of a signal that a user names: `SIGTERM`, `term`, `15`, `RTMIN+3`.
  * @throws TareError `usage` for what is none.
  */

@@ -4,6 +4,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync
 import { join } from 'node:path';
 import { cgroupOf, unified } from '../cgroups.js';
 import { type Container, ok, refused } from '../container.js';
+import { PASSED_ON, signalled, telling } from '../signalled.js';
 import { suite } from '../suite.js';
 import { until } from '../until.js';
 
@@ -285,6 +286,18 @@ export const exec = suite('exec', (it) => {
       `0\n0\n${bench.namespace(await it.pid(), 'user')}\n`,
     );
   });
+
+  it(
+    'what a foreground exec is sent is passed on',
+    'runc exec: all signals that can be caught',
+    async ({ container }) => {
+      const it = await container().up();
+      const running = it.begin(['exec', it.id, 'sh', '-c', telling(PASSED_ON)]);
+      await signalled(it, `exec ${it.id} sh -c trap`, PASSED_ON);
+      ok(await it.kill('KILL'));
+      equal((await running.ended).status, 137);
+    },
+  );
 
   it('a signal to a foreground exec reaches its process', 'runc exec forwards signals', async ({ container }) => {
     const it = await container().up();

@@ -3,6 +3,7 @@ import { deepEqual, equal, match, notEqual, ok as truthy } from 'node:assert/str
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NOT_THERE, ok, refused } from '../container.js';
+import { PASSED_ON, signalled, telling } from '../signalled.js';
 import { suite } from '../suite.js';
 import { until } from '../until.js';
 
@@ -223,6 +224,17 @@ export const lifecycle = suite('lifecycle', (it) => {
     ok(await it.kill('KILL'));
     equal((await running.ended).status, 137);
     refused(await bench.oci(['state', it.id]), NOT_THERE);
+  });
+
+  it('run passes on what it is sent', 'runc run: all signals that can be caught', async ({ container }) => {
+    const it = container((config) => {
+      config.process.args = ['sh', '-c', telling(PASSED_ON)];
+    });
+    it.save();
+    const running = it.begin(['run', '--bundle', it.bundle, it.id]);
+    await signalled(it, `run --bundle ${it.bundle} ${it.id}$`, PASSED_ON);
+    ok(await it.kill('KILL'));
+    equal((await running.ended).status, 137);
   });
 
   it('run hands its input on', 'runc run', async ({ container }) => {
