@@ -167,6 +167,11 @@ export const FEATURES = {
       kernel.exists('/sys/fs/selinux/enforce') && !/^kernel\b/.test(kernel.read('/proc/self/attr/current') ?? 'kernel'),
     fallback: 'refused where config.json names a label',
   },
+  procKcore: {
+    since: [2, 6],
+    probe: file('/proc/kcore'),
+    fallback: 'no /dev/core, which would lead nowhere',
+  },
   resctrl: {
     since: [4, 10],
     probe: file('/sys/fs/resctrl/schemata'),

@@ -113,6 +113,13 @@ describe('the default plan', () => {
     ]);
   });
 
+  it('has a /dev/core where the kernel has /proc/kcore', () => {
+    const core = (kernel: Features) =>
+      find(compile(defaults(), root, kernel), 'symlinkat').filter(({ inputs }) => inputs.path === 'core');
+    expect(core({ ...features, procKcore: true })).toMatchObject([{ inputs: { target: '/proc/kcore' } }]);
+    expect(core({ ...features, procKcore: false })).toEqual([]);
+  });
+
   it('verifies the number of a configured device that a user namespace shows', () => {
     const { linux, ...rest } = defaults({}, user);
     const device = { type: 'c', path: '/dev/tty', major: 1, minor: 5 } as const;

@@ -38,7 +38,6 @@ const DEFAULT: readonly [name: string, major: number, minor: number][] = [
 
 const LINKS: readonly [name: string, target: string][] = [
   ['fd', '/proc/self/fd'],
-  ['core', '/proc/kcore'],
   ['stdin', '/proc/self/fd/0'],
   ['stdout', '/proc/self/fd/1'],
   ['stderr', '/proc/self/fd/2'],
@@ -64,7 +63,9 @@ export function makeDevices(compilation: Compilation, rootfs: Slot<'fd'>): void 
     if (!mayMakeNodes(compilation)) bindNode(compilation, inside, dev, name, [major, minor], why);
     else makeNode(inside, dev, name, { mode: S_IFCHR | 0o666, major, minor, fresh }, why);
   }
-  for (const [name, target] of LINKS) {
+  // Kernels are built without it (CONFIG_PROC_KCORE): then the link would lead nowhere.
+  const links = compilation.features.procKcore ? [...LINKS, ['core', '/proc/kcore'] as const] : LINKS;
+  for (const [name, target] of links) {
     inside.symlinkat({ target, dir: dev, path: name }, { why: `/dev/${name}`, tolerate: ['EEXIST'] });
   }
   if (!fresh) {

@@ -272,6 +272,13 @@ export const mounts = suite('mounts', (it) => {
     ]);
   });
 
+  it('there is a /dev/core just where there is a /proc/kcore', 'runc: CONFIG_PROC_KCORE', async ({ sh }) => {
+    const said = await sh(
+      'test -L /dev/core && echo core; test -e /proc/kcore && echo kcore; test -e /dev/core && echo leads; true',
+    );
+    truthy(['', 'core\nkcore\nleads\n'].includes(said), said);
+  });
+
   it('further devices are made as they are described', 'config-linux.md, Devices', async ({ sh }) => {
     const said = await sh('stat -c "%n %F %t:%T %a %u %g" /dev/mine /dev/block /dev/deep/er /fifo', (config) => {
       config.linux.devices = [
