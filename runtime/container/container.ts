@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { native } from '../kernel/addon.js';
-import { startThaw } from '../kernel/cgroup/index.js';
+import { thawKilled } from '../kernel/cgroup/index.js';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
 import { type ErrorCode, TareError } from '../kernel/error.js';
 import { OwnedFd } from '../kernel/fd.js';
@@ -235,7 +235,7 @@ export class Container extends FoundContainer {
     cgroup = [],
   }: Partial<Pick<StoredState, 'init' | 'stage' | 'cgroup'>>): Promise<void> {
     if (init) killProcess(init);
-    startThaw(cgroup);
+    thawKilled(cgroup);
     for (let tries = 0; tries < 200 && isAlive(stage); tries++) await sleep(10);
   }
 

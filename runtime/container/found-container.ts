@@ -13,8 +13,8 @@ import {
   oomKills,
   processesOf,
   signalCgroup,
-  startThaw,
   thawCgroup,
+  thawKilled,
 } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
 import type { OwnedFd } from '../kernel/fd.js';
@@ -82,7 +82,7 @@ export class FoundContainer {
     if (!pidfd) throw notRunning(this.id);
     native.pidfdSendSignal(pidfd.fd, signal);
     // A frozen process of version 1 dies only when it is thawed.
-    if (signal === SIGKILL) startThaw(cgroup);
+    if (signal === SIGKILL) thawKilled(cgroup);
   }
 
   /** The signal that asks it to end: as its annotation has it (STOPSIGNAL of an image), or SIGTERM, also where that is no signal. image-spec, conversion.md */

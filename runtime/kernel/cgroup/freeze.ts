@@ -3,9 +3,9 @@
  * it in every cgroup (`cgroup.freeze`, Linux 5.2), version 1 as the controller freezer. cgroup-v2.rst; cgroup-v1/freezer-subsystem.rst.
  */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { TareError } from '../error.js';
-import { keyedValue, readIfThere, writeIfThere } from './files.js';
+import { keyedValue, readIfThere, unless, withChildren, writeIfThere } from './files.js';
 import type { CgroupPlace } from './types.js';
 import { untilAsked, untilEvent } from './wait.js';
 
@@ -46,12 +46,30 @@ export function isFrozen(places: readonly CgroupPlace[]): boolean {
   return freezerOf(places)?.isFrozen() ?? false;
 }
 
-/**
- * Begins to let them go on, in every hierarchy that they may be frozen in: for who has killed them. Version 1 lets nobody die who is
- * frozen; version 2 does.
- */
+/** Begins to let them go on, in every hierarchy that they may be frozen in. */
 export function startThaw(places: readonly CgroupPlace[]): void {
   for (const place of places) freezerIn(place)?.set(false);
+}
+
+/**
+ * The same for who has been killed, and in the cgroups below too, where the container may have frozen some itself. Version 1 lets nobody
+ * die who is frozen; version 2 does.
+ */
+export function thawKilled(places: readonly CgroupPlace[]): void {
+  startThaw(places);
+  for (const place of places.filter(isFreezerOne))
+    for (const directory of withChildren(place.directory)) versionOne({ ...place, directory }).set(false);
+}
+
+/** The cgroup of version 1 that keeps a process frozen: the container's, one above, or one to which somebody has moved it. */
+export function frozenBy(pid: number, places: readonly CgroupPlace[]): string | undefined {
+  const mountPoint = places.find(isFreezerOne)?.mountPoint;
+  const text = unless(['ESRCH'], () => readIfThere(`/proc/${pid}`, 'cgroup')) ?? '';
+  const path = /^\d+:(?:[^:]*,)?freezer(?:,[^:]*)?:(\/.*)$/m.exec(text)?.[1];
+  if (mountPoint === undefined || path === undefined) return undefined;
+  for (let at = join(mountPoint, path); at.startsWith(`${mountPoint}/`); at = dirname(at))
+    if (readIfThere(at, 'freezer.self_freezing')?.trim() === '1') return at;
+  return undefined;
 }
 
 interface Freezer {
@@ -70,7 +88,11 @@ function freezerOf(places: readonly CgroupPlace[]): Freezer | undefined {
 
 function freezerIn(place: CgroupPlace): Freezer | undefined {
   if (place.version === 2) return existsSync(join(place.directory, 'cgroup.freeze')) ? versionTwo(place) : undefined;
-  return place.controllers.includes('freezer') ? versionOne(place) : undefined;
+  return isFreezerOne(place) ? versionOne(place) : undefined;
+}
+
+function isFreezerOne({ version, controllers }: CgroupPlace): boolean {
+  return version === 1 && controllers.includes('freezer');
 }
 
 function versionTwo(place: CgroupPlace): Freezer {

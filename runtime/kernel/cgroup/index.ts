@@ -4,7 +4,7 @@
  */
 export { detectCgroups, realCgroupFiles } from './detect.js';
 export { DEFAULT_DEVICE_RULES } from './devices.js';
-export { freezeCgroup, isFrozen, startThaw, thawCgroup, type WaitOptions } from './freeze.js';
+export { freezeCgroup, isFrozen, thawCgroup, thawKilled, type WaitOptions } from './freeze.js';
 export { killCgroup, signalCgroup } from './kill.js';
 export { sharesToWeight, weightToShares } from './limits.js';
 export { oomEvents, oomKills } from './oom.js';

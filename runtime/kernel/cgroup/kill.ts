@@ -7,7 +7,7 @@ import { TareError } from '../error.js';
 import { closeAll } from '../fd.js';
 import { SIGKILL } from '../signals.js';
 import { keyedValue, readIfThere, unless, writeIfThere } from './files.js';
-import { freezeCgroup, isFrozen, startThaw } from './freeze.js';
+import { freezeCgroup, frozenBy, isFrozen, startThaw, thawKilled } from './freeze.js';
 import { membersPlace, processesIn } from './processes.js';
 import type { CgroupPlace } from './types.js';
 import { untilAsked, untilEvent } from './wait.js';
@@ -23,7 +23,7 @@ export async function signalCgroup(places: readonly CgroupPlace[], signal: numbe
   const count = processesIn(place.directory).length;
   if (count === 0) return 0;
   if (signal === SIGKILL && writeIfThere(place.directory, 'cgroup.kill', '1')) {
-    startThaw(places);
+    thawKilled(places);
     return count;
   }
   return signalOneByOne(places, place, signal);
@@ -44,13 +44,17 @@ export async function killCgroup(places: readonly CgroupPlace[], options: { wait
     // Version 1: who was born while the freezer failed is found in the next round.
     const gone =
       place.version === 2 ? await untilEvent(place, () => isUnpopulated(place), left) : await untilAsked(isEmpty, 50);
-    if (!gone && performance.now() >= deadline)
-      throw new TareError(
-        'timeout',
-        `processes ${processesIn(place.directory).join(', ')} in ${place.directory} do not end`,
-        { path: place.directory },
-      );
+    if (!gone && performance.now() >= deadline) throw stuck(processesIn(place.directory), place, places);
   }
+}
+
+function stuck(pids: readonly number[], { directory }: CgroupPlace, places: readonly CgroupPlace[]): TareError {
+  const freezer = pids.map((pid) => frozenBy(pid, places)).find((path) => path !== undefined);
+  const why =
+    freezer && `: the cgroup ${freezer}, which is not the container's, keeps them frozen; thaw that one first`;
+  return new TareError('timeout', `processes ${pids.join(', ')} in ${directory} do not end${why ?? ''}`, {
+    path: freezer ?? directory,
+  });
 }
 
 function isUnpopulated({ directory }: CgroupPlace): boolean {
@@ -66,7 +70,8 @@ async function signalOneByOne(places: readonly CgroupPlace[], place: CgroupPlace
     for (let i = 0; i < pids.length; i += BATCH) signalMembers(place, pids.slice(i, i + BATCH), signal);
     return pids.length;
   } finally {
-    if (!wasFrozen || signal === SIGKILL) startThaw(places);
+    if (signal === SIGKILL) thawKilled(places);
+    else if (!wasFrozen) startThaw(places);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Cgroups that are in use: changing their limits, counting, signalling, and being told of out-of-memory. On real ones, as they are here. */
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -220,6 +220,54 @@ describe('a signal', () => {
       expect(processesOf(plan.places)).toEqual([]);
     }),
   );
+});
+
+describe('the freezer of version 1', () => {
+  const freezerOf = ({ places }: CgroupPlan) =>
+    places.find(({ version, controllers }) => version === 1 && controllers.includes('freezer'))?.directory;
+  const set = (directory: string, state: string) => writeFileSync(join(directory, 'freezer.state'), state);
+
+  it('does not keep who has been killed, where the container has frozen a cgroup of its own', (ctx) =>
+    withCgroup(ctx, { hierarchies: 'all' }, async (plan) => {
+      const freezer = freezerOf(plan);
+      if (!freezer) return ctx.skip('this machine has no freezer of version 1');
+      const child = await startIn(plan, 'exec sleep 60');
+      const ended = once(child, 'exit');
+      mkdirSync(join(freezer, 'a/b'), { recursive: true });
+      writeFileSync(join(freezer, 'a/b/cgroup.procs'), String(child.pid));
+      set(join(freezer, 'a/b'), 'FROZEN');
+      try {
+        await killCgroup(plan.places, { waitMs: 30_000 });
+        expect(await ended).toEqual(SIGKILL_STATUS);
+      } finally {
+        set(join(freezer, 'a/b'), 'THAWED');
+      }
+    }));
+
+  it('of somebody else is named as the reason why nobody ends', (ctx) =>
+    withCgroup(ctx, { hierarchies: 'all' }, async (plan) => {
+      const freezer = freezerOf(plan);
+      if (!freezer || !plan.places.some(({ version }) => version === 2))
+        return ctx.skip('this machine has no freezer of version 1 beside version 2');
+      mkdirSync(join(freezer, '../other'));
+      for (const [by, member] of [
+        [join(freezer, '../other'), join(freezer, '../other')],
+        [join(freezer, '..'), freezer],
+      ] as const) {
+        const child = await startIn(plan, 'exec sleep 60');
+        writeFileSync(join(member, 'cgroup.procs'), String(child.pid));
+        set(by, 'FROZEN');
+        try {
+          await expect(killCgroup(plan.places, { waitMs: 100 })).rejects.toMatchObject({
+            code: 'timeout',
+            message: expect.stringContaining(`the cgroup ${by}, which is not the container's, keeps them frozen`),
+          });
+        } finally {
+          set(by, 'THAWED');
+        }
+        await killCgroup(plan.places, { waitMs: 30_000 });
+      }
+    }));
 });
 
 describe('out of memory', () => {
