@@ -6,7 +6,7 @@ import { appendFileSync, readFileSync, rmdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type CgroupPlace, killCgroup, removeCgroups } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
-import { killProcess, type ProcessIdentity } from '../kernel/process-identity.js';
+import { endProcess, type ProcessIdentity } from '../kernel/process-identity.js';
 import { stopScope } from '../kernel/systemd/scope.js';
 import type { Scope } from '../kernel/systemd/scope-name.js';
 import { claim, claimOf, isFreeFor, releaseClaim } from './cgroup-claim.js';
@@ -84,7 +84,9 @@ async function undo(entry: JournalEntry, owner: string): Promise<void> {
   switch (entry.undo) {
     case 'process':
     case 'hook':
-      return killProcess(entry.process);
+      // It may use what is undone next. One that does not end now is told of with its cgroup.
+      await endProcess(entry.process, 2000);
+      return;
     case 'scope':
       return stopScope(entry.scope);
     case 'cgroups':

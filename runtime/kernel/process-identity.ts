@@ -69,6 +69,22 @@ export function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 }
 
+/** Sends SIGKILL, and waits until it has ended. False after `waitMs`: it is stuck in the kernel, or frozen. */
+export async function endProcess(identity: ProcessIdentity, waitMs: number): Promise<boolean> {
+  using pidfd = openProcess(identity);
+  if (!pidfd) return true;
+  killProcess(identity);
+  return await new Promise<boolean>((resolve) => {
+    const done = (ended: boolean) => {
+      clearTimeout(timer);
+      watcher.close();
+      resolve(ended);
+    };
+    const watcher = native.watch(pidfd.fd, 1, () => done(true));
+    const timer = setTimeout(done, waitMs, false);
+  });
+}
+
 /** Resolves when a process that is not our child has ended. */
 export async function processEnd(identity: ProcessIdentity): Promise<void> {
   using pidfd = openProcess(identity);

@@ -199,6 +199,17 @@ describe('the journal', () => {
     expect(readdirSync(root)).toEqual([]);
   });
 
+  it('is undone when its processes have ended, not only been told to', async () => {
+    const directory = await make('a');
+    const children = Array.from({ length: 20 }, () => spawn('sleep', ['1000']));
+    const identities = children.map(({ pid }) => identityOf(pid as number) as ProcessIdentity);
+    identities.forEach((process, i) => {
+      journal(directory, { undo: i % 2 === 0 ? 'hook' : 'process', process });
+    });
+    await undoAll(directory);
+    expect(identities.filter(isAlive)).toEqual([]);
+  });
+
   it('that was being written when its writer died is read as far as it goes', async () => {
     const directory = await make('a');
     journal(directory, { undo: 'cgroups', places: [] });
