@@ -108,3 +108,18 @@ test('the disassembler names what is loaded, compared and returned', () => {
   expect(lines[3]).toBe('3  ja  4');
   expect(lines[4]).toMatch(/^4 {2}ret 0x00050026 +; errno ENOSYS$/);
 });
+
+test('the disassembler names system calls where it is known of which architecture they are', () => {
+  const lines = disassemble([
+    instruction(0x20, 4),
+    instruction(0x15, 0x40000003, 3, 0), // x86
+    instruction(0x20, 0),
+    instruction(0x35, 39, 3, 3),
+    instruction(0x06, 0),
+    instruction(0x20, 0),
+    instruction(0x15, 39, 0, 0),
+    instruction(0x06, 0x7fff0000),
+  ]);
+  expect(lines[3]).toBe('3  jge 0x27, 7, 7');
+  expect(lines[6]).toMatch(/^6 {2}jeq 0x27, 7, 7 +; mkdir$/);
+});
