@@ -13,7 +13,7 @@ import { execInForeground } from '../exec-foreground.js';
 import { windowSize } from '../terminal-proxy.js';
 import { sendConsole, sendPidfd } from './console-socket.js';
 import type { OciContext } from './context.js';
-import { preserved, writePidFile } from './create-options.js';
+import { given, preserved, writePidFile } from './create-options.js';
 import { debugging } from './debug.js';
 import { warning } from './log.js';
 
@@ -41,16 +41,16 @@ export function execCommand(context: OciContext): Command {
   return new Command('exec')
     .argument('<container-id>')
     .argument('[command...]', 'the program and its arguments; not with --process')
-    .option('--console-socket <path>', 'send the terminal’s master to this socket')
-    .option('--pidfd-socket <path>', 'send a pidfd of the process to this socket')
-    .option('--cwd <dir>', 'where the program starts')
+    .option('--console-socket <path>', 'send the terminal’s master to this socket', given)
+    .option('--pidfd-socket <path>', 'send a pidfd of the process to this socket', given)
+    .option('--cwd <dir>', 'where the program starts', given)
     .option('-e, --env <NAME=value>', 'set an environment variable', collect)
     .option('-t, --tty', 'give it a terminal')
-    .option('-u, --user <user>', 'run as this user: UID[:GID], or names that the container knows')
+    .option('-u, --user <user>', 'run as this user: UID[:GID], or names that the container knows', given)
     .option('-g, --additional-gids <gid>', 'another group that it is in', collect)
-    .option('-p, --process <file>', 'a process.json that says all of this')
+    .option('-p, --process <file>', 'a process.json that says all of this', given)
     .option('-d, --detach', 'do not wait for it')
-    .option('--pid-file <file>', 'write its pid to this file')
+    .option('--pid-file <file>', 'write its pid to this file', given)
     .option('--process-label <label>', 'its SELinux label')
     .option('--apparmor <profile>', 'its AppArmor profile')
     .option('--no-new-privs', 'no program that it starts gets more rights than it has')
@@ -99,7 +99,7 @@ function processOf(container: Container, words: readonly string[], flags: ExecFl
   return changedProcess(config, {
     args: words,
     env,
-    cwd: cwd || undefined,
+    cwd,
     user: user === undefined ? undefined : container.parseUser(user),
     additionalGids: additionalGids?.map(parseGid),
     capabilities: cap,

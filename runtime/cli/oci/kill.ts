@@ -10,7 +10,7 @@ export function killCommand(context: OciContext): Command {
     .option('-a, --all', 'every process of the container')
     .action(async (id: string, text: string, { all }: { all?: boolean }) => {
       const container = context.open(id);
-      const signal = text === '0' ? 0 : parseSignal(text);
+      const signal = text === '0' ? 0 : parseSignal(text || 'SIGTERM');
       // Without a pid namespace of its own the others would live on, without anyone to end them.
       if (all || (signal === SIGKILL && !container.endsWithItsFirst)) await container.killAll(signal);
       else container.kill(signal);

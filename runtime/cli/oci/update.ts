@@ -64,7 +64,8 @@ function readResources(file: string): Resources {
   } catch (cause) {
     throw new TareError('usage', `--resources ${file}: ${(cause as Error).message}`, { cause, path: file });
   }
-  return validResources(parseDocument(text, file), file);
+  const name = file === '-' ? 'standard input' : file;
+  return validResources(parseDocument(text, name), name);
 }
 
 function fromFlags(flags: UpdateFlags): Record<string, Record<string, unknown>> {
