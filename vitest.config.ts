@@ -8,8 +8,9 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: './test/harness/cgroup-parents.ts',
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    // To end what hangs, also on a machine that is busy with much else.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     maxWorkers: 2,
     pool: 'forks',
     reporters: ['default', './test/harness/summary-reporter.ts'],

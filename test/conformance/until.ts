@@ -1,7 +1,7 @@
 /** Waiting for what no file descriptor tells: asks again until it is so. The limit is there to end, not to measure. */
 
 /** How long anything may take, in ms. An emulated machine needs more: $CONFORMANCE_PATIENCE is in seconds. */
-export const PATIENCE_MS = 1000 * Number(process.env.CONFORMANCE_PATIENCE ?? 30);
+export const PATIENCE_MS = 1000 * Number(process.env.CONFORMANCE_PATIENCE ?? 60);
 
 export async function until(is: () => boolean | Promise<boolean>, what = String(is)): Promise<void> {
   const began = Date.now();

@@ -105,9 +105,12 @@ else
     });
 
     it('outlives the run of its plan when it is detached', async () => {
-      const container = await Container.create(options(['sh', '-c', 'sleep 0.3; exit 5']));
+      const container = await Container.create(
+        options(['sh', '-c', 'until [ -e /tmp/detached ]; do sleep 0.05; done; exit 5']),
+      );
       await container.start();
       container.detach();
+      writeFileSync(join(rootfs, 'tmp/detached'), '');
       const other = Container.open(container.id, join(folder, 'state'));
       expect(await other.wait()).toEqual({ code: 5 });
       await other.delete();
@@ -177,8 +180,11 @@ else
     });
 
     it('is created and started in one go, and leaves nothing when that fails', async () => {
-      const container = await Container.run(options(['sh', '-c', 'sleep 0.2; exit 7']));
+      const container = await Container.run(
+        options(['sh', '-c', 'until [ -e /tmp/seen ]; do sleep 0.05; done; exit 7']),
+      );
       expect(container.state().status).toBe('running');
+      writeFileSync(join(rootfs, 'tmp/seen'), '');
       expect(await container.wait()).toEqual({ code: 7 });
       await container.delete();
       await expect(Container.run(options(['nope']))).rejects.toMatchObject({ code: 'command-not-found' });

@@ -16,7 +16,7 @@ export const RUNTIME = process.env.RUNTIME || join(packageRoot(), 'dist/bin/tare
 const REAPER = ['bash', '-c', 'echo ready; cat; true'];
 
 /** How long an engine may take to begin, or to end. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 interface Daemon {
   /** Holds its pid, as the world counts. */
@@ -108,7 +108,7 @@ export class Place {
   async close(): Promise<void> {
     try {
       for (const daemon of this.#daemons.reverse()) await this.#stop(daemon);
-      const left = (await this.world.leaks(this.before)).filter((thing) => !this.engines?.test(thing));
+      const left = await this.world.leaks(this.before, { counts: (thing) => !this.engines?.test(thing) });
       if (left.length > 0) throw new Error(`left behind:\n  ${left.join('\n  ')}`);
     } finally {
       await this.world.close();

@@ -59,7 +59,7 @@ beforeAll(async () => {
     ...args,
   ];
   await place.ok(command('import', place.image, 'box'));
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   // The process that holds the user namespace.

@@ -28,7 +28,7 @@ describe('a world', () => {
     await world.run(['sh', '-c', 'sleep 100 >/dev/null 2>&1 & ip link add leak0 type bridge']);
     mkdirSync(join('/sys/fs/cgroup/pids', world.cgroup, 'leak'), { recursive: true });
     writeFileSync(join(world.folder, 'tmp', 'leak'), '');
-    expect((await world.leaks()).sort()).toEqual([
+    expect((await world.leaks(undefined, { waitMs: 100 })).sort()).toEqual([
       `cgroup pids${world.cgroup}/leak`,
       'file tmp/leak',
       'link leak0',

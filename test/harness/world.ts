@@ -33,7 +33,7 @@ export interface RunOptions {
   readonly stdin?: string;
   readonly env?: Record<string, string>;
   readonly cwd?: string;
-  /** Killed after so long; 60 s unless told. */
+  /** Killed after so long; 150 s unless told. */
   readonly timeoutMs?: number;
 }
 
@@ -68,12 +68,18 @@ export interface World {
   /** Starts a command and leaves it running; the caller ends it. */
   start(argv: readonly string[], options?: RunOptions & { readonly stdio?: StdioOptions }): ChildProcess;
   contents(): Contents;
-  /** What is there now and was not at `before` (the world's beginning unless told): one line each. Waits up to 2 s for it to become empty. */
-  leaks(before?: Contents): Promise<string[]>;
+  /**
+   * What is there now and was not at `before` (the world's beginning unless told), and counts: one line each. Waits for that to become
+   * nothing, `waitMs` (30 s unless told) where something has leaked.
+   */
+  leaks(before?: Contents, options?: { counts?(thing: string): boolean; waitMs?: number }): Promise<string[]>;
   close(): Promise<void>;
 }
 
 const CGROUPS = '/sys/fs/cgroup';
+
+/** For what ends by itself: a busy machine takes its time. */
+const LIMIT_MS = 30_000;
 
 export async function makeWorld(name: string, worldOptions: WorldOptions = {}): Promise<World> {
   const id = `tare-test-${name}-${randomBytes(4).toString('hex')}`;
@@ -142,14 +148,13 @@ export async function makeWorld(name: string, worldOptions: WorldOptions = {}): 
   const run = (argv: readonly string[], options: RunOptions = {}): Promise<Ran> =>
     new Promise((resolve, reject) => {
       const child = start(argv, options);
+      const { timeoutMs = 150_000 } = options;
       let stdout = '';
       let stderr = '';
       const timer = setTimeout(() => {
         child.kill('SIGKILL');
-        reject(
-          new Error(`${argv.join(' ')}: no end after ${options.timeoutMs ?? 60_000} ms; it wrote: ${stdout}${stderr}`),
-        );
-      }, options.timeoutMs ?? 60_000);
+        reject(new Error(`${argv.join(' ')}: no end after ${timeoutMs} ms; it wrote: ${stdout}${stderr}`));
+      }, timeoutMs);
       child.stdout?.setEncoding('utf8').on('data', (text) => {
         stdout += text;
       });
@@ -174,13 +179,13 @@ export async function makeWorld(name: string, worldOptions: WorldOptions = {}): 
     tare: (args, options) => run([process.execPath, join(packageRoot(), 'dist/bin/tare'), ...args], options),
     start,
     contents,
-    leaks: async (before = begun) => {
-      let found = difference(before, contents());
-      for (let tries = 0; found.length > 0 && tries < 40; tries++) {
+    leaks: async (before = begun, { counts = () => true, waitMs = LIMIT_MS } = {}) => {
+      const deadline = Date.now() + waitMs;
+      for (;;) {
+        const found = difference(before, contents()).filter(counts);
+        if (found.length === 0 || Date.now() > deadline) return found;
         await new Promise((resolve) => setTimeout(resolve, 50));
-        found = difference(before, contents());
       }
-      return found;
     },
     close: async () => {
       const gone = new Promise((resolve) => keeper.once('exit', resolve));
@@ -239,11 +244,11 @@ function makeCgroup(path: string): void {
 
 async function removeCgroup(path: string): Promise<void> {
   for (const folder of foldersBelow(path).reverse().concat(path)) {
-    for (let tries = 0; existsSync(folder); tries++) {
+    for (const deadline = Date.now() + LIMIT_MS; existsSync(folder); ) {
       try {
         rmdirSync(folder);
       } catch (error) {
-        if (tries === 40) throw error; // the kernel says EBUSY until the last process is gone for good
+        if (Date.now() > deadline) throw error; // the kernel says EBUSY until the last process is gone for good
         await new Promise((resolve) => setTimeout(resolve, 25));
       }
     }

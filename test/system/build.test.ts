@@ -204,7 +204,7 @@ tare: ${context}/Dockerfile:2:1: RUN failed with exit code 9
   });
 
   it('leaves nothing in the world but the store', async () => {
-    const leaks = await world.leaks();
+    const leaks = await world.leaks(undefined, { waitMs: 2000 });
     expect(leaks.length).toBeGreaterThan(0);
     expect(leaks.filter((line) => !line.startsWith('file root/'))).toEqual([]);
   });

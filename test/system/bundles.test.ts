@@ -22,7 +22,7 @@ async function specBundle(world: World, ...options: string[]): Promise<string> {
  * What is still between the two ends of a terminal when its session leader ends is dropped by the kernel (tty_vhangup), with
  * every runtime. On a busy machine that may be the last words, so the tests let them arrive.
  */
-const SETTLE = 'sleep 0.3';
+const SETTLE = 'sleep 2';
 
 /** Runs the words in a terminal of 97 columns and 31 rows, as a person would. */
 const inTerminal = (world: World, words: string, stdin = '') =>

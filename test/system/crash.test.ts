@@ -21,7 +21,8 @@ describe('when tare is killed', () => {
       );
     }));
 
-  it('while it steps through a plan, nothing of the container is left after gc', () =>
+  // Some forty processes of Node, one after the other.
+  it('while it steps through a plan, nothing of the container is left after gc', { timeout: 400_000 }, () =>
     inWorld('killstep', async (world) => {
       const rootfs = makeRootfs(join(world.folder, 'rootfs'));
       // Stopped in the middle of create, at whatever step it has got to.
@@ -34,9 +35,10 @@ describe('when tare is killed', () => {
           tare gc >/dev/null
           for id in $(tare ps | tail -n +2 | cut -d' ' -f1); do tare delete --force $id; done
         done`;
-      const { stdout } = await world.run(['bash', '-c', script, 'bash', rootfs]);
+      const { stdout } = await world.run(['bash', '-c', script, 'bash', rootfs], { timeoutMs: 360_000 });
       expect(stdout.trim().split(/\s+/)).toEqual(['3', '30', '100', '200', '300', '450']);
-    }));
+    }),
+  );
 
   it('while a hook runs, the hook goes with what is left of the container', () =>
     inWorld('killhook', async (world) => {
@@ -59,9 +61,10 @@ describe('when tare is killed', () => {
     inWorld('gc', async (world) => {
       const rootfs = makeRootfs(join(world.folder, 'rootfs'));
       const script = `
-        tare run --rootfs "$1" --name k -- sleep 1 & pid=$!
+        tare run --rootfs "$1" --name k -- sh -c 'until [ -e /end ]; do sleep 0.1; done' & pid=$!
         until tare ps | grep -q '^k .*running'; do sleep 0.1; done
         kill -9 $pid; wait $pid 2>/dev/null
+        touch "$1/end"
         until tare ps | grep -q '^k .*stopped'; do sleep 0.1; done
         cat "$TARE_STATE/k/exit" | cut -d' ' -f1; tare gc; tare gc`;
       const { stdout } = await world.run(['bash', '-c', script, 'bash', rootfs]);

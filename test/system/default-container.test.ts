@@ -1,11 +1,11 @@
 /** The container that `tare run --rootfs` makes, as the kernel shows it from outside and from within. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { inspectProcess, localProc, type ProcessFacts } from '../../runtime/inspect/index.js';
 import { DEFAULT_CAPABILITIES } from '../../runtime/kernel/capabilities.js';
 import { makeRootfs } from '../harness/rootfs.js';
+import { until } from '../harness/until.js';
 import { inWorld, type World } from '../harness/world.js';
 
 /** Runs `sleep` in a container with these options, and looks at it from the host. */
@@ -38,16 +38,15 @@ async function lookAt(
 
 /** The pid, on the host, of the program in a cgroup, once it has taken the place of stage. */
 async function firstProcess(procs: string): Promise<number> {
-  for (let tries = 0; tries < 400; tries++) {
-    await sleep(25);
+  return until(() => {
     try {
       const pid = Number(readFileSync(procs, 'utf8').split('\n')[0]);
-      if (pid > 0 && readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'sleep') return pid;
+      return pid > 0 && readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'sleep' && pid;
     } catch (error) {
-      if (!['ENOENT', 'ENODEV', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      if (['ENOENT', 'ENODEV', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+      throw error;
     }
-  }
-  throw new Error(`no process in ${procs}`);
+  });
 }
 
 describe('the default container, from outside', () => {

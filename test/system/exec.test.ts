@@ -98,10 +98,13 @@ describe('tare exec', () => {
     inWorld('exectty', async (world) => {
       makeRootfs(join(world.folder, 'rootfs'));
       const { end } = await start(world);
-      // It ends a little later: what is still in a terminal when its session leader ends is dropped by the kernel (tty_vhangup).
-      const inside = `tty; stty size; read x; echo got $x; sleep 0.3`;
+      // It ends when its words have come: what is still in a terminal when its session leader ends is dropped by the kernel (tty_vhangup).
+      const inside = `tty; stty size; read x; echo got $x; read y`;
       const words = `stty rows 33 cols 77; exec tare exec -it web -- sh -c '${inside}'`;
-      const { shown } = await typing(world, words, [['33 77', 'typed\n']]);
+      const { shown } = await typing(world, words, [
+        ['33 77', 'typed\n'],
+        ['got typed', '\n'],
+      ]);
       expect(shown.replaceAll('\r', '')).toMatch(/\/dev\/pts\/\d+\n33 77\n[\s\S]*got typed\n/);
       await end();
     }));

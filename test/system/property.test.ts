@@ -12,6 +12,7 @@ import { inspectProcess, localProc, type ProcessFacts, propagation } from '../..
 import { type Features, probeFeatures, withoutFeatures } from '../../runtime/kernel/features.js';
 import { type Config, type NamespaceType, validConfig } from '../../runtime/oci/index.js';
 import { makeRootfs } from '../harness/rootfs.js';
+import { until } from '../harness/until.js';
 import { makeWorld, type World } from '../harness/world.js';
 import {
   capabilitiesOf,
@@ -77,10 +78,7 @@ async function observe(config: Config, features: Features): Promise<Observed> {
     const { pid = 0 } = container.state();
     const read = () => readFileSync(output, 'utf8');
     const isWaiting = () => readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('sleep');
-    for (let tries = 0; !(read().endsWith('said\n') && isWaiting()); tries++) {
-      if (tries === 500) throw new Error(`the program has come no further than this: ${read()}`);
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
+    await until(() => read().endsWith('said\n') && isWaiting());
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat
       .slice(stat.lastIndexOf(')') + 2)

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { native } from '../../../runtime/kernel/addon.js';
 import { closeAll } from '../../../runtime/kernel/fd.js';
 import type { Ran } from '../../harness/world.js';
-import type { Bench } from '../bench.js';
+import type { Bench, Running } from '../bench.js';
 import { type Container, NOT_THERE, ok, refused } from '../container.js';
 import { Receiver } from '../receiver.js';
 import { Screen } from '../screen.js';
@@ -14,6 +14,9 @@ import { until } from '../until.js';
 
 /** A runtime may set the size after the program has begun; before, busybox says nothing, and that it went well. */
 const UNTIL_SIZE = 'until [ -n "$(stty size 2>/dev/null)" ]; do sleep 0.02; done;';
+
+/** What is still in a terminal when its session leader ends is dropped by the kernel (tty_vhangup): that one ends when it has come. */
+const UNTIL_SEEN = 'until [ -e /seen ]; do sleep 0.02; done;';
 
 export const terminals = suite('console', (it) => {
   it('--console-socket gets the master of the terminal', 'runc create --console-socket', async (scene) => {
@@ -109,12 +112,12 @@ export const terminals = suite('console', (it) => {
       config.process.args = [
         'sh',
         '-c',
-        `test -t 0 && test -t 1 && test -t 2 && tty; ${UNTIL_SIZE} stty size; exit 12`,
+        `test -t 0 && test -t 1 && test -t 2 && tty; ${UNTIL_SIZE} stty size; ${UNTIL_SEEN} exit 12`,
       ];
     });
     it.save();
     const command = `stty rows 33 cols 101; exec ${bench.runtime.path} --root ${bench.root} run -b ${it.bundle} ${it.id}`;
-    const ran = await onTerminal(bench, command);
+    const ran = await onTerminal(bench, command, it, /33 101/);
     equal(ran.status, 12);
     match(ran.stdout, /\/dev\/pts\/0\r\n33 101\r\n/);
   });
@@ -122,15 +125,16 @@ export const terminals = suite('console', (it) => {
   it('run with a terminal writes lines to a pipe as the program wrote them', 'runc run', async ({ container }) => {
     const it = container((config) => {
       config.process.terminal = true;
-      config.process.args = ['sh', '-c', 'tty; echo at once'];
+      config.process.args = ['sh', '-c', `tty; echo at once; ${UNTIL_SEEN}`];
     });
-    equal(ok(await it.run()), '/dev/pts/0\nat once\n');
+    it.save();
+    equal(ok(await seen(it, it.begin(['run', '--bundle', it.bundle, it.id]), /once/)), '/dev/pts/0\nat once\n');
   });
 
   it('exec --tty gives the process a terminal', 'runc exec --tty', async ({ container, bench }) => {
     const it = await container().up();
-    const command = `stty rows 20 cols 77; exec ${bench.runtime.path} --root ${bench.root} exec -t ${it.id} sh -c 'tty; ${UNTIL_SIZE} stty size; sleep 0.3; exit 5'`;
-    const ran = await onTerminal(bench, command);
+    const command = `stty rows 20 cols 77; exec ${bench.runtime.path} --root ${bench.root} exec -t ${it.id} sh -c 'tty; ${UNTIL_SIZE} stty size; ${UNTIL_SEEN} exit 5'`;
+    const ran = await onTerminal(bench, command, it, /20 77/);
     equal(ran.status, 5);
     // The line before the runtime has put the outer terminal into its mode may end with one more.
     match(ran.stdout, /\/dev\/pts\/\d+\r+\n20 77\r\n/);
@@ -167,20 +171,34 @@ export const terminals = suite('console', (it) => {
   });
 
   it('a program that ends hangs up the master', 'pty(7)', async (scene) => {
-    const { screen } = await withTerminal(scene, 'echo bye');
+    const { it, screen } = await withTerminal(scene, `echo bye; ${UNTIL_SEEN}`);
+    await screen.shows('bye');
+    writeFileSync(join(it.rootfs, 'seen'), '');
     await until(() => screen.hungUp);
     equal(screen.shown, 'bye\r\n');
   });
 });
 
 /** Runs a command on a terminal by script(1), which loses output once its own input has ended: here it lasts. */
-async function onTerminal(bench: Bench, command: string): Promise<Ran> {
+async function onTerminal(bench: Bench, command: string, it: Container, words: RegExp): Promise<Ran> {
   const ends = native.pipe();
   try {
-    return await bench.run(['script', '-qec', command, '/dev/null'], { stdin: ends[0] });
+    return await seen(it, bench.start(['script', '-qec', command, '/dev/null'], { stdin: ends[0] }), words);
   } finally {
     closeAll(ends);
   }
+}
+
+/** Waits for the words, and for its end after them. */
+async function seen(it: Container, running: Running, words: RegExp): Promise<Ran> {
+  let ended = false;
+  const end = () => {
+    ended = true;
+  };
+  void running.ended.then(end, end);
+  await until(() => ended || words.test(running.said()));
+  writeFileSync(join(it.rootfs, 'seen'), '');
+  return running.ended;
 }
 
 async function receiver({ later }: Scene, it: Container): Promise<Receiver> {

@@ -44,8 +44,9 @@ export const hooks = suite('hooks', (it) => {
         const { it, shared } = await logging(scene, []);
         const inside = name === 'startContainer';
         const file = inside ? '/shared/state' : join(shared, 'state');
-        // Long enough to be seen running by poststart.
-        it.config.process.args = ['sleep', '0.5'];
+        // Long enough to be seen running by poststart, however late that comes.
+        if (name === 'poststart')
+          it.config.process.args = ['sh', '-c', 'until [ -s /shared/state ]; do sleep 0.02; done'];
         it.config.annotations = { 'org.example': 'hooked' };
         it.config.hooks = { [name]: [{ path: '/bin/sh', args: ['sh', '-c', `cat > ${file}`] }] };
         ok(await it.run());

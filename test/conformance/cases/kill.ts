@@ -1,6 +1,7 @@
 /** kill, pause and resume: which process gets which signal, and what a frozen container does. runtime.md and runc's commands. */
 import { equal, match, notEqual } from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { ok, refused } from '../container.js';
 import { suite } from '../suite.js';
 import { until } from '../until.js';
@@ -139,6 +140,8 @@ export const killing = suite('kill and pause', (it) => {
       config.process.args = ['sh', '-c', 'while :; do echo x >> /ticks; sleep 0.02; done'];
     });
     await it.up();
+    // runc does not wait until the program runs.
+    await until(() => existsSync(join(it.rootfs, 'ticks')));
     ok(await it.oci(['pause', it.id]));
     equal(await it.status(), 'paused');
     const size = it.read('ticks').length;

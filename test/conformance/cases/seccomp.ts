@@ -9,6 +9,9 @@ import { type Scene, suite } from '../suite.js';
 const ALLOW = { defaultAction: 'SCMP_ACT_ALLOW' };
 const MKDIR = ['mkdir', 'mkdirat'];
 
+/** Until then the signals would end it. */
+const UNTIL_ASLEEP = 'until grep -q sleep /proc/$child/comm; do sleep 0.02; done;';
+
 export const seccomp = suite('seccomp', (it) => {
   it('a filter is set, and there is none without', 'config-linux.md, Seccomp', async ({ sh }) => {
     equal(await sh('grep ^Seccomp: /proc/self/status'), 'Seccomp:\t0\n');
@@ -147,8 +150,10 @@ export const seccomp = suite('seccomp', (it) => {
   for (const [op, value, valueTwo, hits, misses] of operators) {
     it(`${op} compares an argument`, 'config-linux.md, Seccomp: args', async ({ sh }) => {
       const script = [...hits, ...misses].map((signal) => `kill -${signal} $child 2>&1 | grep -c permitted`).join('; ');
-      const said = await sh(`(trap '' 1 10 12 14; exec sleep 100) & child=$!; sleep 0.2; ${script}; true`, (config) =>
-        filter([{ names: ['kill'], action: 'SCMP_ACT_ERRNO', args: [{ index: 1, value, valueTwo, op }] }])(config),
+      const said = await sh(
+        `(trap '' 1 10 12 14; exec sleep 100) & child=$!; ${UNTIL_ASLEEP} ${script}; true`,
+        (config) =>
+          filter([{ names: ['kill'], action: 'SCMP_ACT_ERRNO', args: [{ index: 1, value, valueTwo, op }] }])(config),
       );
       deepEqual(said.trim().split('\n'), [...hits.map(() => '1'), ...misses.map(() => '0')]);
     });
