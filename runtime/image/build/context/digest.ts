@@ -89,7 +89,7 @@ class Summary {
     if (type === S_IFLNK) return native.readlinkat(fd, '').toString('latin1');
     if (type !== S_IFREG) return '';
     const { known } = this.#options;
-    const digest = await (known ? contentDigest(fd, known) : readDigest(fd));
+    const digest = await (known ? contentDigest(fd, known) : readDigest(fd, status.size));
     if (status.nlink < 2) return digest;
     const inode = `${status.dev}:${status.ino}`;
     const first = this.#links.get(inode) ?? this.#count;
@@ -122,7 +122,7 @@ async function contentDigest(fd: number, known: FileDigests): Promise<string> {
   const key = [dev, ino, size, mtimeNs, ctimeNs].join(':');
   const before = known.get(key);
   if (before !== undefined) return before;
-  const digest = await readDigest(fd);
+  const digest = await readDigest(fd, size);
   if (now - ctimeNs > SETTLED_NS) known.set(key, digest);
   return digest;
 }
@@ -132,16 +132,19 @@ const CHUNK = Buffer.allocUnsafeSlow(1 << 18);
 /** Chunks between two chances for whatever else is to be done. */
 const BREATH = 64;
 
-async function readDigest(fd: number): Promise<string> {
+/** @param size as it was when it was looked at: so much is copied, too */
+async function readDigest(fd: number, size: number): Promise<string> {
   const hash = createHash('sha256');
   const file = openSync(`/proc/self/fd/${fd}`, OPEN_UNTRUSTED);
   try {
-    for (let count = 1; ; count += 1) {
-      const size = readSync(file, CHUNK);
-      if (size === 0) return hash.digest('hex');
-      hash.update(CHUNK.subarray(0, size));
+    for (let left = size, count = 1; left > 0; count += 1) {
+      const got = readSync(file, CHUNK, 0, Math.min(left, CHUNK.length), null);
+      if (got === 0) break;
+      hash.update(CHUNK.subarray(0, got));
+      left -= got;
       if (count % BREATH === 0) await breathe();
     }
+    return hash.digest('hex');
   } finally {
     closeSync(file);
   }
