@@ -127,6 +127,16 @@ export function* manifestsOf(
   }
 }
 
+/** The same, or none where something of it is damaged: that keeps nobody from what else there is, nor from removing it. */
+export function readableManifests(store: Pick<Images, 'content'>, target: Descriptor): ReturnType<typeof manifestsOf> {
+  try {
+    return [...manifestsOf(store, target)];
+  } catch (error) {
+    if (error instanceof TareError) return [];
+    throw error;
+  }
+}
+
 /** Reads a manifest of the store. @throws TareError `protocol`, `not-found` */
 export function readManifest(content: ContentStore, descriptor: Descriptor): ImageManifest {
   const data = content.read(descriptor.digest);
@@ -220,7 +230,7 @@ function findById(store: Images, prefix: string): Descriptor | undefined {
 /** The ids of an image's platforms, and the digests of their manifests, each with the manifest. */
 function* idsOf(store: Images, target: Descriptor): Iterable<[Digest, Descriptor]> {
   if (!store.content.has(target.digest) || !(isIndexType(target.mediaType) || isManifestType(target.mediaType))) return;
-  for (const { descriptor, manifest, isHere } of manifestsOf(store, target)) {
+  for (const { descriptor, manifest, isHere } of readableManifests(store, target)) {
     if (!isHere) continue;
     // By its id an index of one platform is the same image.
     yield [manifest.config.digest, descriptor];

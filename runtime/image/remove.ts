@@ -13,7 +13,7 @@ import {
   isManifestType,
   parseImageConfig,
 } from '../oci/image/index.js';
-import { findImage, type Images, manifestsOf, platformsOf } from './image.js';
+import { findImage, type Images, manifestsOf, readableManifests } from './image.js';
 import { familiarName, type Reference } from './reference.js';
 import { chainIdsOf } from './snapshot/chain.js';
 import type { ImageStore } from './store/index.js';
@@ -83,11 +83,17 @@ function partsOf(store: Pick<Images, 'content'>, target: Descriptor): Set<Digest
   const parts = new Set([target.digest]);
   if (!store.content.has(target.digest) || !(isIndexType(target.mediaType) || isManifestType(target.mediaType)))
     return parts;
-  for (const { descriptor, manifest, isHere } of manifestsOf(store, target)) {
-    const { config } = manifest;
-    if (!isHere || !isConfigType(config.mediaType)) continue;
-    const uppermost = chainIdsOf(parseImageConfig(store.content.read(config.digest)).rootfs.diff_ids).at(-1);
-    for (const digest of [descriptor.digest, config.digest, ...(uppermost ? [uppermost] : [])]) parts.add(digest);
+  try {
+    for (const { descriptor, manifest, isHere } of manifestsOf(store, target)) {
+      const { config } = manifest;
+      if (!isHere || !isConfigType(config.mediaType)) continue;
+      for (const digest of [descriptor.digest, config.digest]) parts.add(digest);
+      const uppermost = chainIdsOf(parseImageConfig(store.content.read(config.digest)).rootfs.diff_ids).at(-1);
+      if (uppermost) parts.add(uppermost);
+    }
+  } catch (error) {
+    // What is damaged says no more; its layers stay as long as the container all the same.
+    if (!(error instanceof TareError)) throw error;
   }
   return parts;
 }
@@ -96,7 +102,7 @@ function partsOf(store: Pick<Images, 'content'>, target: Descriptor): Set<Digest
 function stands(store: Images, target: Descriptor, found: Descriptor): boolean {
   if (target.digest === found.digest) return true;
   if (!isIndexType(target.mediaType) || !store.content.has(target.digest)) return false;
-  return platformsOf(store, target).some(({ descriptor }) => descriptor.digest === found.digest);
+  return [...readableManifests(store, target)].some(({ descriptor }) => descriptor.digest === found.digest);
 }
 
 /** By a digest also what has a tag of that repository. */

@@ -218,11 +218,32 @@ describe('tare image verify, image prune and system df', () => {
     );
   });
 
+  it.each([
+    ['manifest', () => app.manifestDescriptor.digest],
+    ['config', () => app.id],
+  ] as const)('an image whose %s is damaged stands in the way of nothing', async (_, digest) => {
+    const container = join(world.folder, 'root/containers/web');
+    mkdirSync(container, { recursive: true });
+    store.lease(container).addSnapshot(chainIdsOf(old.config.rootfs.diff_ids).at(-1) as Digest);
+    writeFileSync(join(store.root, 'blobs/sha256', digest().slice(7)), '{"no": ');
+    expect(await said('images')).toMatch(/^app +latest .* damaged: see "tare image verify" /m);
+    expect(await tare('history', 'app')).toMatchObject({
+      status: 125,
+      stderr: expect.stringMatching(/^tare: .* is damaged: .*; "tare image verify --repair" removes it, .*\n$/),
+    });
+    expect(await said('system', 'df')).toMatch(/^images +2 +1 /m);
+    expect(await said('inspect', '-f', '{{.Id}}', old.id.slice(7, 19))).toBe(`${old.id}\n`);
+    // What a damaged manifest named is needed by nobody.
+    expect(await said('image', 'prune')).not.toMatch(/Untagged|Deleted/);
+    expect(await said('rmi', 'localhost:5000/team/app:1', 'app')).toMatch(/^Untagged: app:latest$/m);
+    expect(await said('images', '-q')).toBe(`${old.id.slice(7, 19)}\n`);
+  });
+
   it('make room', async () => {
     writeFileSync(join(store.root, 'ingest', `sha256-${'0'.repeat(64)}`), Buffer.alloc(10_000));
     const rows = JSON.parse(await said('system', 'df', '--json')) as { kind: string; count: number; bytes: number }[];
     expect(rows.map(({ kind, count }) => [kind, count])).toEqual([
-      ['images', 3],
+      ['images', 2],
       ['layers', 0],
       ['build cache', 0],
       ['containers', 0],

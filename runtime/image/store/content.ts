@@ -57,7 +57,7 @@ export class BlobFolder implements ContentStore {
     if (hashFor(digest).update(data).digest('hex') === hex) return data;
     throw new TareError(
       'protocol',
-      `${path} is damaged: its content does not have the ${algorithm} digest that is its name`,
+      `${path} is damaged: its content does not have the ${algorithm} digest that is its name; "tare image verify --repair" removes it, so that it can be pulled again`,
       { path },
     );
   }
