@@ -38,9 +38,18 @@ function openFilesAtStart(): Limit | undefined {
   const own = native.getrlimit(RLIMIT_NOFILE);
   // Who started us may be in a pid namespace above ours: nsenter(1), and every engine's exec.
   if (process.ppid === 0) return undefined;
-  const limits = readFileSync(`/proc/${process.ppid}/limits`, 'utf8');
-  const [, soft, hard] = /^Max open files\s+(\d+)\s+(\d+)/m.exec(limits) ?? [];
+  const [, soft, hard] = /^Max open files\s+(\d+)\s+(\d+)/m.exec(limitsOf(process.ppid)) ?? [];
   if (soft === undefined || hard === undefined || BigInt(hard) !== own.hard || BigInt(soft) >= own.soft)
     return undefined;
   return { soft: BigInt(soft), hard: own.hard };
+}
+
+/** proc_pid_limits(5). Empty when it has just ended, or /proc hides it: it is another user's, as behind sudo. proc(5), hidepid */
+function limitsOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/limits`, 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
+    throw error;
+  }
 }

@@ -87,6 +87,15 @@ describe('a bundle of a user who is not root', () => {
     if (!existsSync('/usr/bin/newuidmap')) context.skip('newuidmap is missing (Debian: uidmap)');
   });
 
+  it('runs where /proc hides the processes of others, who started it among them', async () => {
+    await inWorld('hidepid', async (world) => {
+      const hide = 'mount -t proc -o hidepid=2 proc /proc && "$@"; exit $?';
+      const before = ['unshare', '--mount', 'sh', '-c', hide, 'sh'];
+      const ran = await run(world, bundleOf(world, 'hidden', 'echo it runs'), [], undefined, before);
+      expect(ran).toEqual({ status: 0, stdout: 'it runs\n', stderr: '' });
+    });
+  });
+
   it('has several ranges of ids, by newuidmap and newgidmap, and then groups of its own', () =>
     inWorld('ranges', (world) =>
       withSubIds(world, async () => {
