@@ -1,7 +1,7 @@
 /** `tare export`: the root file system of a container, as a tar archive. What is mounted in it (volumes, /proc) is left out. */
 import { Command } from 'commander';
 import { Container } from '../container/index.js';
-import { writeArchive } from './image/archive-file.js';
+import { writeArchive } from '../image/archive/to-file.js';
 import { interruptible } from './interrupt.js';
 
 export function exportCommand(): Command {

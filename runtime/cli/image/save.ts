@@ -3,12 +3,11 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Command } from 'commander';
-import { saveArchive, saveLayout } from '../../image/archive/index.js';
+import { saveArchive, saveLayout, writeArchive } from '../../image/archive/index.js';
 import { parsePlatform } from '../../image/platform.js';
 import { TareError } from '../../kernel/error.js';
 import { interruptible } from '../interrupt.js';
 import { makeTransferProgress } from '../progress.js';
-import { writeArchive } from './archive-file.js';
 import { withStore } from './with-store.js';
 
 interface Options {

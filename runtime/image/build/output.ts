@@ -1,8 +1,6 @@
 /** `--output`: what has been built, somewhere else than in the store: its files in a folder or an archive, or the image as an archive. */
-import { once } from 'node:events';
-import { createWriteStream, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { finished } from 'node:stream/promises';
 import { native } from '../../kernel/addon.js';
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from '../../kernel/constants/open.js';
 import { TareError } from '../../kernel/error.js';
@@ -40,7 +38,7 @@ export function parseOutput(text: string): Output {
   return { type, dest: dest === '-' ? '-' : resolve(dest) };
 }
 
-/** Writes an image of the store. A file or folder that could not be finished is removed. @param digest of its manifest */
+/** Writes an image of the store. A file appears when it is whole, or not at all. @param digest of its manifest @throws TareError, and as `writeArchive` */
 export async function writeOutput(
   store: ImageStore,
   { digest, size }: { digest: Digest; size: number },
@@ -50,13 +48,14 @@ export async function writeOutput(
   const target: Descriptor = { mediaType: MEDIA.ociManifest, digest, size };
   if (type === 'local') return withTree(store, target, signal, (root) => writeFolder(root, dest));
   // What only some outputs need is loaded for them.
-  if (type === 'tar') {
-    const { layerOfTrees } = await import('../diff/index.js');
-    return withTree(store, target, signal, (root) => writeFile(dest, layerOfTrees(undefined, root, { signal })));
-  }
-  const { saveArchive } = await import('../archive/index.js');
-  const stream = dest === '-' ? process.stdout : createWriteStream(dest, { mode: 0o644 });
-  await closing(stream, dest, () => saveArchive(store, [digest], type, (chunk) => push(stream, chunk), { signal }));
+  const { saveArchive, writeArchive } = await import('../archive/index.js');
+  if (type !== 'tar') return writeArchive(dest, (sink) => saveArchive(store, [digest], type, sink, { signal }));
+  const { layerOfTrees } = await import('../diff/index.js');
+  return withTree(store, target, signal, (root) =>
+    writeArchive(dest, async (sink) => {
+      for await (const chunk of layerOfTrees(undefined, root, { signal })) await sink(chunk);
+    }),
+  );
 }
 
 async function withTree(
@@ -82,32 +81,6 @@ async function writeFolder(root: number, dest: string): Promise<void> {
     });
   using folder = new OwnedFd(native.open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   await copyTree(root, folder.fd, 'the files that have been built');
-}
-
-async function writeFile(dest: string, content: AsyncIterable<Uint8Array>): Promise<void> {
-  const stream = dest === '-' ? process.stdout : createWriteStream(dest, { mode: 0o644 });
-  await closing(stream, dest, async () => {
-    for await (const chunk of content) await push(stream, chunk);
-  });
-}
-
-async function closing(stream: NodeJS.WritableStream, dest: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-    if (dest === '-') return;
-    stream.end();
-    await finished(stream);
-  } catch (error) {
-    if (dest !== '-') {
-      stream.end();
-      rmSync(dest, { force: true });
-    }
-    throw error;
-  }
-}
-
-async function push(stream: NodeJS.WritableStream, chunk: Uint8Array): Promise<void> {
-  if (!stream.write(chunk)) await once(stream, 'drain');
 }
 
 function wrong(text: string, why: string): TareError {

@@ -44,4 +44,11 @@ it('writes what has been built', async () => {
   const stopped = writeOutput(builder.store, built, { type: 'tar', dest: at('none.tar') }, AbortSignal.abort());
   await expect(stopped).rejects.toThrow();
   expect(existsSync(at('none.tar'))).toBe(false);
+  for (const type of ['tar', 'oci'] as const) {
+    const nowhere = writeOutput(builder.store, built, { type, dest: at('nosuch/out.tar') });
+    await expect(nowhere).rejects.toMatchObject({
+      code: 'not-found',
+      message: expect.stringMatching(/out\.tar cannot be made: its folder/),
+    });
+  }
 });
