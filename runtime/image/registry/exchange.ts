@@ -128,7 +128,7 @@ export class Connections implements Disposable {
           ? tlsFiles(isOwn ? this.host : url.host, isOwn ? this.certDir : undefined, this.env)
           : undefined;
       agent = proxy
-        ? proxyAgent(proxy, url, tls)
+        ? proxyAgent(proxy, url, tls, this.limits.connectMs)
         : tls
           ? new TlsAgent({ keepAlive: true, ...tls })
           : new PlainAgent({ keepAlive: true });

@@ -10,6 +10,7 @@ import { connect } from 'node:tls';
 import { TareError } from '../../kernel/error.js';
 import type { TlsFiles } from './certificates.js';
 import { isLoopback } from './endpoint.js';
+import { mayPass } from './retry.js';
 
 /** The proxy by which a URL is asked for; undefined for a direct connection. @throws TareError `config` */
 export function proxyFor(url: URL, env: NodeJS.ProcessEnv): URL | undefined {
@@ -35,13 +36,18 @@ function isExcepted({ hostname, port }: URL, list: string): boolean {
   });
 }
 
-/** Connects through the proxy, always by a tunnel. */
-export function proxyAgent(proxy: URL, target: URL, tls: TlsFiles | undefined): PlainAgent | TlsAgent {
+/** Connects through the proxy, always by a tunnel. @param connectMs how long the proxy may take to make one */
+export function proxyAgent(
+  proxy: URL,
+  target: URL,
+  tls: TlsFiles | undefined,
+  connectMs: number,
+): PlainAgent | TlsAgent {
   const agent = tls ? new TlsAgent({ keepAlive: true }) : new PlainAgent({ keepAlive: true });
   const port = target.port || (tls ? '443' : '80');
   Object.assign(agent, {
     createConnection: (_: object, done: (error: Error | null, socket?: Socket) => void) => {
-      tunnel(proxy, `${target.hostname}:${port}`).then(
+      tunnel(proxy, `${target.hostname}:${port}`, connectMs).then(
         (socket) => done(null, tls ? connect({ socket, servername: target.hostname, ...tls }) : socket),
         done,
       );
@@ -50,17 +56,27 @@ export function proxyAgent(proxy: URL, target: URL, tls: TlsFiles | undefined): 
   return agent;
 }
 
-function tunnel(proxy: URL, target: string): Promise<Socket> {
+function tunnel(proxy: URL, target: string, connectMs: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const account = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
     const headers = proxy.username
       ? { 'proxy-authorization': `Basic ${Buffer.from(account).toString('base64')}` }
       : undefined;
-    const asking = request({ host: proxy.hostname, port: proxy.port || 80, method: 'CONNECT', path: target, headers });
+    const host = proxy.hostname.replace(/^\[|\]$/g, '');
+    const asking = request({ host, port: proxy.port || 80, method: 'CONNECT', path: target, headers });
+    // Who asked for it gives up by then; nobody else would close the connection to a proxy that says nothing.
+    const late = mayPass(new TareError('timeout', `the proxy ${proxy.host} has made no connection in ${connectMs} ms`));
+    const timer = setTimeout(() => asking.destroy(late), connectMs);
+    asking.once('close', () => clearTimeout(timer));
     asking.once('error', (cause) =>
-      reject(new TareError('network', `the proxy ${proxy.host} cannot be reached: ${cause.message}`, { cause })),
+      reject(
+        cause === late
+          ? late
+          : new TareError('network', `the proxy ${proxy.host} cannot be reached: ${cause.message}`, { cause }),
+      ),
     );
     asking.once('connect', ({ statusCode }, socket) => {
+      clearTimeout(timer);
       if (statusCode === 200) return resolve(socket);
       socket.destroy();
       reject(new TareError('network', `the proxy ${proxy.host} refuses a connection to ${target} (${statusCode})`));

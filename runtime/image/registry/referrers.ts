@@ -15,8 +15,9 @@ export interface ReferrersOptions extends RegistryOptions {
   readonly artifactType?: string;
 }
 
-/** Pages after which a list is no list any more. */
+/** Pages, and bytes of all of them, after which a list is no list any more. */
 const MAX_PAGES = 100;
+const MAX_BYTES = 4 * MAX_DOCUMENT;
 
 export interface Referrers {
   /** What the name stands for in the registry. */
@@ -88,9 +89,10 @@ async function fromApi(
 ): Promise<Descriptor[] | undefined> {
   const query = artifactType === undefined ? '' : `?${new URLSearchParams({ artifactType })}`;
   const found: Descriptor[] = [];
+  let bytes = 0;
   let to: string | URL | undefined = `/v2/${repository}/referrers/${subject}${query}`;
   for (let page = 0; to !== undefined; page++) {
-    if (page >= MAX_PAGES)
+    if (page >= MAX_PAGES || bytes > MAX_BYTES)
       throw new TareError('protocol', `${client.name} lists what refers to ${subject} without end`);
     const answer = await client.ask({
       method: 'GET',
@@ -106,7 +108,9 @@ async function fromApi(
       answer.discard();
       return undefined;
     }
-    const { manifests } = parseIndex(await answer.read(MAX_DOCUMENT), { mediaType: MEDIA.ociIndex });
+    const data = await answer.read(MAX_DOCUMENT);
+    bytes += data.length;
+    const { manifests } = parseIndex(data, { mediaType: MEDIA.ociIndex });
     for (const manifest of manifests) found.push(manifest);
     to = nextPage(client, answer.headers.link, answer.url);
   }

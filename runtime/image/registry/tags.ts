@@ -6,7 +6,8 @@ import { connectTo, type RegistryOptions } from './options.js';
 import { nextPage } from './referrers.js';
 
 const PAGE = 1000;
-const MAX_TAGS = 1_000_000;
+/** Of all pages: a million tags, as they are mostly called. */
+const MAX_BYTES = 32 << 20;
 
 /** @throws as `pull` */
 export async function listTags(
@@ -15,6 +16,7 @@ export async function listTags(
 ): Promise<string[]> {
   using client = await connectTo(registry, options);
   const tags: string[] = [];
+  let bytes = 0;
   let to: string | URL | undefined = `/v2/${repository}/tags/list?n=${PAGE}`;
   while (to !== undefined) {
     const answer = await client.ask({
@@ -25,10 +27,12 @@ export async function listTags(
       what: `repository ${repository}`,
       signal: options.signal,
     });
-    const page = tagsIn(await answer.read(MAX_ANSWER), client.name);
+    const data = await answer.read(MAX_ANSWER);
+    bytes += data.length;
+    const page = tagsIn(data, client.name);
     for (const tag of page) tags.push(tag);
     to = nextPage(client, answer.headers.link, answer.url);
-    if (tags.length > MAX_TAGS || (to !== undefined && page.length === 0))
+    if (bytes > MAX_BYTES || (to !== undefined && page.length === 0))
       throw new TareError('protocol', `${client.name} lists tags without end`);
   }
   return tags;

@@ -1,11 +1,18 @@
 /** What a registry, or the way to it, can do wrong: each is a sentence, and nothing half-made is left in the store. */
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { parseReference } from '../../../runtime/image/reference.js';
+import { parseReference, type Reference } from '../../../runtime/image/reference.js';
 import { connectionFailure } from '../../../runtime/image/registry/failures.js';
-import { type PullOptions, pull } from '../../../runtime/image/registry/index.js';
+import {
+  listReferrers,
+  listTags,
+  type PullOptions,
+  pull,
+  type RegistryOptions,
+} from '../../../runtime/image/registry/index.js';
 import { retryAfter } from '../../../runtime/image/registry/retry.js';
 import type { ErrorCode } from '../../../runtime/kernel/error.js';
 import { digestOf, MEDIA } from '../../../runtime/oci/image/index.js';
@@ -392,6 +399,53 @@ describe('the way to it', () => {
         .on('error', () => undefined)
         .destroy();
     }
+  });
+
+  it('the proxy takes the connection, and says nothing: it is let go of', async () => {
+    const server = createServer();
+    const closed = new Promise<void>((resolve) => {
+      server.once('connection', (socket) => {
+        socket.on('error', () => undefined);
+        socket.resume().once('close', () => resolve());
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as { port: number };
+    const env = { ...QUICK.env, HTTPS_PROXY: `http://127.0.0.1:${port}` };
+    const limits = { ...QUICK.limits, connectMs: 200, attempts: 1 };
+    try {
+      await expect(
+        pull(one.store, parseReference('registry.example/a'), { ...QUICK, env, limits }),
+      ).rejects.toMatchObject({ code: 'timeout' });
+      await closed;
+    } finally {
+      server.close();
+    }
+  });
+
+  it.each([
+    ['tags', 'tags/list', (page: number) => ({ name: 'team/app', tags: [`${page}`.padEnd(900_000, 'x')] }), listTags],
+    [
+      'what refers to an image',
+      'referrers/',
+      (page: number) => ({
+        schemaVersion: 2,
+        mediaType: MEDIA.ociIndex,
+        manifests: [],
+        x: `${page}`.padEnd(4_000_000),
+      }),
+      (name: Reference, options: RegistryOptions) => listReferrers(name, digestOf('x'), options),
+    ],
+  ])('it lists %s without end: as much as stays in memory is bounded', async (_, path, page, list) => {
+    let count = 0;
+    registry.lie = at(`/v2/team/app/${path}`, (_request, response) => {
+      const link = `</v2/team/app/${path}?page=${count}>; rel="next"`;
+      response.writeHead(200, { 'content-type': MEDIA.ociIndex, link }).end(JSON.stringify(page(count++)));
+    });
+    const failure = { code: 'protocol', message: expect.stringContaining('without end') };
+    await expect(list(parseReference(`${registry.host}/team/app`), QUICK)).rejects.toMatchObject(failure);
+    expect(count).toBeLessThan(50);
   });
 
   it.each([
