@@ -45,6 +45,8 @@ interface Node {
   layer: number;
   content: Content | undefined;
   children: Map<string, Node> | undefined;
+  /** The last layer that took away what those before it had in here: it finds nothing the second time, and need not look. */
+  cleared: number;
 }
 
 interface MutableLayer {
@@ -110,7 +112,9 @@ export class ChangeTree {
   clear(path: string): void {
     this.#layer.opaque++;
     const node = this.#find(path);
-    for (const [name, child] of node?.children ?? []) this.#removed(path === '' ? name : `${path}/${name}`, child);
+    if (!node || node.cleared === this.#now) return;
+    for (const [name, child] of node.children ?? []) this.#removed(path === '' ? name : `${path}/${name}`, child);
+    node.cleared = this.#now;
   }
 
   get #now(): number {
@@ -130,6 +134,7 @@ export class ChangeTree {
     let bytes = 0;
     let names = 0;
     const stack = [node];
+    const now = this.#now;
     for (let at = stack.pop(); at; at = stack.pop()) {
       if (at.type !== undefined && at.layer < before) {
         names++;
@@ -138,8 +143,10 @@ export class ChangeTree {
         at.type = undefined;
         at.content = undefined;
       }
-      for (const child of at.children?.values() ?? []) stack.push(child);
+      if (before > now || at.cleared !== now) for (const child of at.children?.values() ?? []) stack.push(child);
+      at.cleared = now;
     }
+    if (before > now) node.children = undefined; // of a file in the place of a folder: all of it is gone
     return { bytes, names };
   }
 
@@ -165,7 +172,7 @@ export class ChangeTree {
 }
 
 function emptyNode(): Node {
-  return { type: undefined, seal: '', layer: 0, content: undefined, children: undefined };
+  return { type: undefined, seal: '', layer: 0, content: undefined, children: undefined, cleared: 0 };
 }
 
 /** The same for the same owner, mode, time and attributes; short, however many attributes somebody has given it. */

@@ -90,7 +90,11 @@ function namesOfFiles(root: Node): Names {
       if (!child) continue;
       const path = pathIn(folder, name);
       if (child.isDirectory) look(path, child);
-      else if (child.status.nlink > 1) names.set(keyOf(child), [...(names.get(keyOf(child)) ?? []), path]);
+      else if (child.status.nlink > 1) {
+        const known = names.get(keyOf(child));
+        if (known) known.push(path);
+        else names.set(keyOf(child), [path]);
+      }
     }
   };
   look(EMPTY, root);

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Change, imageChanges } from '../../../runtime/image/changes/index.js';
+import { ChangeTree } from '../../../runtime/image/changes/tree.js';
 import { loadImage } from '../../../runtime/image/image.js';
+import type { TarHeader } from '../../../runtime/image/layer/index.js';
 import { ImageStore } from '../../../runtime/image/store/index.js';
 import { makeImage, makeLayer, putImage, type TestImage, type TestLayer } from '../../harness/images.js';
 
@@ -18,6 +20,48 @@ async function changesOf(image: TestImage) {
 
 const of = (...layers: TestLayer[]) => changesOf(makeImage(layers));
 const x = (size: number) => Buffer.alloc(size, 'x');
+
+describe('a layer that says one thing again and again', () => {
+  const header = (type: TarHeader['type']): TarHeader => ({
+    type,
+    name: Buffer.alloc(0),
+    linkName: Buffer.alloc(0),
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+    size: type === 'file' ? 1 : 0,
+    mtimeNs: 0n,
+    major: 0,
+    minor: 0,
+    xattrs: [],
+  });
+  const MANY = 100_000;
+
+  it.each([
+    ['makes a folder opaque', (tree: ChangeTree) => tree.clear('a'), MANY, 0],
+    ['removes a folder', (tree: ChangeTree) => tree.remove('a'), 1, MANY],
+    ['puts a file in the place of a folder', (tree: ChangeTree) => tree.add('a', header('file')), 1, 0],
+  ])('%s, and what is in it is looked through once', (_, again, changes, below) => {
+    const tree = new ChangeTree();
+    tree.begin();
+    tree.add('a', header('directory'));
+    for (let i = 0; i < MANY; i++) tree.add(`a/${i}`, header('file'));
+    tree.begin();
+    for (let i = 0; i < MANY; i++) again(tree);
+    expect(tree.layers[0]?.wasted).toBe(MANY);
+    expect(tree.layers[1]?.changes).toHaveLength(changes);
+    expect(tree.layers[1]?.changes[0]?.below ?? 0).toBe(below);
+    // What comes into the folder afterwards is of this layer, and is not gone.
+    tree.add('a', header('directory'));
+    tree.add('a/new', header('file'));
+    tree.clear('a');
+    tree.remove('a');
+    expect(tree.layers[1]?.changes.at(-1)).toMatchObject({ path: 'a/new', kind: 'added' });
+    tree.begin();
+    tree.remove('a');
+    expect(tree.layers[2]?.changes).toEqual([{ path: 'a', kind: 'removed', type: 'directory', bytes: 1, below: 1 }]);
+  });
+});
 
 describe('imageChanges', () => {
   it('tells what a layer added, changed and removed', async () => {
