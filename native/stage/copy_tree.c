@@ -21,6 +21,7 @@ static int copy_content(int from, int to, const char *name, mode_t type, unsigne
 static int copy_node(int from, int to, const char *name, const struct stat *node);
 static int copy_link(int from, int to, const char *name);
 static int copy_file(int from, int to);
+static off_t copy_range(int from, int to, off_t at, off_t end);
 static int copy_attributes(int from, int to, const struct stat *file);
 static int copy_extended(int from, int to);
 static int set_owner(int at, const char *name, const struct stat *file, mode_t *mode);
@@ -135,20 +136,42 @@ static int copy_link(int from, int to, const char *name)
     return done(symlinkat(target, to, name));
 }
 
+/* Holes stay holes, lseek(2): a file of an image may say that it has more bytes than the disk. */
 static int copy_file(int from, int to)
 {
-    char part[16384];
-    for (;;) {
-        ssize_t size = read(from, part, sizeof part);
-        if (size <= 0)
-            return size == 0 ? 0 : errno;
-        for (ssize_t at = 0; at < size;) {
-            ssize_t written = write(to, part + at, (size_t)(size - at));
-            if (written < 0)
-                return errno;
-            at += written;
-        }
+    struct stat file;
+    off_t at = 0, data;
+    if (fstat(from, &file) < 0)
+        return errno;
+    if (file.st_size == 0) /* as the kernel's own files say, which can be read all the same */
+        return done(copy_range(from, to, 0, INT64_MAX));
+    while ((data = lseek(from, at, SEEK_DATA)) >= 0) {
+        off_t hole = lseek(from, data, SEEK_HOLE);
+        at = hole < 0 ? -1 : copy_range(from, to, data, hole);
+        if (at < hole || at < 0)
+            return at < 0 ? errno : 0; /* it has become shorter meanwhile */
     }
+    return errno == ENXIO ? done(ftruncate(to, file.st_size)) : errno;
+}
+
+/* Up to the end of the range, or of the file: where that was, or -1. */
+static off_t copy_range(int from, int to, off_t at, off_t end)
+{
+    char part[16384];
+    while (at < end) {
+        size_t want = end - at < (off_t)sizeof part ? (size_t)(end - at) : sizeof part;
+        ssize_t size = pread(from, part, want, at);
+        if (size <= 0)
+            return size < 0 ? -1 : at;
+        for (ssize_t put = 0; put < size;) {
+            ssize_t written = pwrite(to, part + put, (size_t)(size - put), at + put);
+            if (written < 0)
+                return -1;
+            put += written;
+        }
+        at += size;
+    }
+    return at;
 }
 
 /* In this order: chown takes away file capabilities and the set-user-ID bit, and everything changes times. */

@@ -4,6 +4,7 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  ftruncateSync,
   linkSync,
   lstatSync,
   lutimesSync,
@@ -13,10 +14,12 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  readSync,
   rmSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -81,6 +84,35 @@ describe.each(BUILDS)('%s: copy_tree', (build) => {
     expect(lstatSync(join(to, 'tool')).nlink).toBe(1);
     python('assert os.getxattr(sys.argv[1], "user.note") == b"kept"', join(to, 'tool'));
     expect(execFileSync('getcap', [join(to, 'tool')], { encoding: 'utf8' })).toMatch(/cap_net_raw=ep/);
+  });
+
+  it('copies holes as holes: a file of an image may be larger than the disk', async () => {
+    const parts = [
+      [64 << 10, 'in the middle'],
+      [(256 << 20) - 5, 'the end'],
+    ] as const;
+    for (const [name, size] of [
+      ['data', 0],
+      ['hole', 300 << 20],
+    ] as const) {
+      const fd = openSync(join(from, name), 'w');
+      for (const [at, text] of parts) writeSync(fd, text, at);
+      if (size > 0) ftruncateSync(fd, size);
+      closeSync(fd);
+    }
+    await copy();
+    for (const name of ['data', 'hole']) {
+      const { size, blocks } = lstatSync(join(to, name));
+      expect([name, size]).toEqual([name, lstatSync(join(from, name)).size]);
+      expect(blocks * 512).toBeLessThan(1 << 20);
+      const fd = openSync(join(to, name), 'r');
+      for (const [at, text] of parts) {
+        const found = Buffer.alloc(text.length + 2);
+        readSync(fd, found, 0, found.length, at - 1);
+        expect(found.toString().replaceAll('\0', '')).toBe(text);
+      }
+      closeSync(fd);
+    }
   });
 
   it('copies links as links, devices and pipes as such, and no sockets', async () => {
