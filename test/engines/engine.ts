@@ -7,7 +7,8 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { packageRoot } from '../../runtime/kernel/places.js';
 import { makeRootfs } from '../harness/rootfs.js';
-import { type Contents, makeWorld, type Ran, type RunOptions, type World } from '../harness/world.js';
+import { makeWorld, type Ran, type RunOptions, type World } from '../harness/world.js';
+import type { Contents } from '../harness/world-contents.js';
 
 /** The runtime under test: $RUNTIME, or the tare-oci of this tree. */
 export const RUNTIME = process.env.RUNTIME || join(packageRoot(), 'dist/bin/tare-oci');

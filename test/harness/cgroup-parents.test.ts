@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import sweepNow from './cgroup-parents.js';
-import { cgroupHierarchies } from './world.js';
+import { cgroupHierarchies } from './world-cgroups.js';
 
 it('a cgroup goes once who made it has ended, with what is below it', (context) => {
   if (process.geteuid?.() !== 0) context.skip('only root makes cgroups here');

@@ -4,7 +4,7 @@
  */
 import { type Dirent, existsSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { cgroupHierarchies } from './world.js';
+import { cgroupHierarchies } from './world-cgroups.js';
 
 const PARENT = 'tare';
 /** As `makeWorld` names them. */

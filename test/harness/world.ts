@@ -5,22 +5,13 @@
  */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import {
-  type Dirent,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { packageRoot } from '../../runtime/kernel/places.js';
+import { cgroupHierarchies, LIMIT_MS, makeCgroup, removeCgroup } from './world-cgroups.js';
+import { type Contents, contentsOf, difference } from './world-contents.js';
 
 export interface Ran {
   /** The exit status, or 128+n for a signal. */
@@ -42,15 +33,6 @@ export interface WorldOptions {
   readonly keeper?: readonly string[];
   /** Gets each further line that the keeper writes. */
   readonly onLine?: (line: string) => void;
-}
-
-/** What a world holds at one moment; two of them are compared. */
-export interface Contents {
-  readonly mounts: readonly string[];
-  readonly processes: readonly string[];
-  readonly cgroups: readonly string[];
-  readonly links: readonly string[];
-  readonly files: readonly string[];
 }
 
 export interface World {
@@ -75,11 +57,6 @@ export interface World {
   leaks(before?: Contents, options?: { counts?(thing: string): boolean; waitMs?: number }): Promise<string[]>;
   close(): Promise<void>;
 }
-
-const CGROUPS = '/sys/fs/cgroup';
-
-/** For what ends by itself: a busy machine takes its time. */
-const LIMIT_MS = 30_000;
 
 export async function makeWorld(name: string, worldOptions: WorldOptions = {}): Promise<World> {
   const id = `tare-test-${name}-${randomBytes(4).toString('hex')}`;
@@ -119,23 +96,7 @@ export async function makeWorld(name: string, worldOptions: WorldOptions = {}): 
     TARE_CGROUP_PARENT: cgroup,
   };
 
-  const contents = (): Contents => ({
-    mounts: readFileSync(`/proc/${pid}/mountinfo`, 'utf8')
-      .trim()
-      .split('\n')
-      .map((line) => mountOf(line))
-      .sort(),
-    processes: processesIn(pid),
-    cgroups: hierarchies.flatMap((h) => foldersBelow(join(h, cgroup)).map((path) => relative(CGROUPS, path))),
-    links: readFileSync(`/proc/${pid}/net/dev`, 'utf8')
-      .split('\n')
-      .slice(2)
-      .filter(Boolean)
-      .map((line) => (line.split(':')[0] as string).trim()),
-    files: ['tmp', 'state', 'root'].flatMap((part) =>
-      filesBelow(join(folder, part)).map((path) => relative(folder, path)),
-    ),
-  });
+  const contents = () => contentsOf({ pid, folder, cgroups: hierarchies.map((h) => join(h, cgroup)) });
   const begun = contents();
 
   const start: World['start'] = (argv, options = {}) =>
@@ -221,109 +182,6 @@ function ready(keeper: ChildProcess): Promise<void> {
 
 function firstChild(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]);
-}
-
-/** Where cgroups are mounted: each v1 hierarchy and cgroup2. */
-export function cgroupHierarchies(): string[] {
-  return readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .filter((line) => / - cgroup2? /.test(line))
-    .map((line) => line.split(' ')[4] as string)
-    .filter((path) => path.startsWith(CGROUPS));
-}
-
-function makeCgroup(path: string): void {
-  mkdirSync(path, { recursive: true });
-  // A new cpuset cgroup takes no process until it has processors and memory nodes.
-  const parent = join(path, '..');
-  for (const file of ['cpuset.cpus', 'cpuset.mems']) {
-    if (existsSync(join(path, file)) && existsSync(join(parent, file)))
-      writeFileSync(join(path, file), readFileSync(join(parent, file)));
-  }
-}
-
-async function removeCgroup(path: string): Promise<void> {
-  for (const folder of foldersBelow(path).reverse().concat(path)) {
-    for (const deadline = Date.now() + LIMIT_MS; existsSync(folder); ) {
-      try {
-        rmdirSync(folder);
-      } catch (error) {
-        if (Date.now() > deadline) throw error; // the kernel says EBUSY until the last process is gone for good
-        await new Promise((resolve) => setTimeout(resolve, 25));
-      }
-    }
-  }
-}
-
-function mountOf(line: string): string {
-  const [left, right] = line.split(' - ') as [string, string];
-  return `mount ${left.split(' ')[4]} (${right.split(' ')[0]})`;
-}
-
-/** Processes of the world's pid namespace and of those below it, without process 1. */
-function processesIn(keeper: number): string[] {
-  const inside = readlinkSync(`/proc/${keeper}/ns/pid`);
-  const found: string[] = [];
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name) || Number(name) === keeper) continue;
-    try {
-      const status = readFileSync(`/proc/${name}/status`, 'utf8');
-      const chain = /^NSpid:\s+(.*)$/m.exec(status)?.[1]?.split(/\s+/) ?? [];
-      if (chain.length < 2) continue;
-      // The keeper reaps nobody: an orphan that has ended stays as its zombie, and is nobody's leak.
-      if (/^State:\s+Z/m.test(status) && new RegExp(`^PPid:\\s+${keeper}$`, 'm').test(status)) continue;
-      if (readlinkSync(`/proc/${name}/ns/pid`) === inside || descendsFrom(Number(name), keeper)) {
-        found.push(`process ${name} ${readFileSync(`/proc/${name}/comm`, 'utf8').trim()}`);
-      }
-    } catch (error) {
-      if (!['ENOENT', 'ESRCH', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error; // it has just ended
-    }
-  }
-  return found;
-}
-
-function descendsFrom(pid: number, ancestor: number): boolean {
-  for (let at = pid; at > 1; ) {
-    if (at === ancestor) return true;
-    at = Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${at}/status`, 'utf8'))?.[1] ?? 0);
-  }
-  return false;
-}
-
-function foldersBelow(path: string): string[] {
-  return entriesOf(path)
-    .filter((entry) => entry.isDirectory())
-    .flatMap((entry) => [join(path, entry.name), ...foldersBelow(join(path, entry.name))]);
-}
-
-function filesBelow(path: string): string[] {
-  return entriesOf(path).flatMap((entry) => {
-    const full = join(path, entry.name);
-    return entry.isDirectory() ? [full, ...filesBelow(full)] : [full];
-  });
-}
-
-/** None of a folder that has gone, perhaps just now: as the state of a container that has ended does. */
-function entriesOf(path: string): Dirent[] {
-  try {
-    return readdirSync(path, { withFileTypes: true });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-function difference(before: Contents, after: Contents): string[] {
-  return (Object.keys(after) as (keyof Contents)[]).flatMap((kind) => {
-    const known = [...before[kind]];
-    return after[kind]
-      .filter((item) => {
-        const at = known.indexOf(item);
-        if (at >= 0) known.splice(at, 1);
-        return at < 0;
-      })
-      .map((item) => (kind === 'mounts' || kind === 'processes' ? item : `${kind.slice(0, -1)} ${item}`));
-  });
 }
 
 function signalNumber(signal: NodeJS.Signals | null): number {

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ImageStore } from '../../runtime/image/store/index.js';
 import { busyboxImage, makeLayer, putImage } from '../harness/images.js';
 import { until } from '../harness/until.js';
-import { type Contents, makeWorld, type World } from '../harness/world.js';
+import { makeWorld, type World } from '../harness/world.js';
+import type { Contents } from '../harness/world-contents.js';
 
 let world: World;
 let before: Contents;
