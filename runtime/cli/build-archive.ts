@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { BuildContext } from '../image/build/context/index.js';
 import { mayBeArchive, sniffArchive, unpackArchive } from '../image/build/copy/index.js';
+import { type Sniffed, sniff } from '../image/layer/index.js';
 import type { ImageStore } from '../image/store/index.js';
 import { TareError } from '../kernel/error.js';
 import { OPEN_UNTRUSTED } from '../kernel/read-regular.js';
@@ -15,7 +16,7 @@ import { type BuildInput, MAX_DOCKERFILE } from './build-input.js';
 /** A context or a Dockerfile. @throws TareError `usage`, `protocol`, `not-found` */
 export async function openStandardInput(store: ImageStore, file = 'Dockerfile'): Promise<BuildInput> {
   const begun = await standardInput(true);
-  if (isArchive(begun)) return { ...(await unpackContext(store, begun, file)), file };
+  if (mayBeArchive(begun.head)) return { ...(await unpackContext(store, begun, file)), file };
   if (file !== 'Dockerfile')
     throw await refused(begun, 'standard input is no archive, and so the Dockerfile itself: leave --file out');
   const dockerfile = await textOf(begun, MAX_DOCKERFILE);
@@ -33,48 +34,23 @@ export async function readStandardInput(): Promise<string> {
   return textOf(await standardInput(false), MAX_DOCKERFILE);
 }
 
-async function standardInput(mayBeArchive: boolean): Promise<Begun> {
-  const begun = await begin(process.stdin);
-  if (mayBeArchive || !isArchive(begun)) return begun;
+async function standardInput(takesArchive: boolean): Promise<Sniffed> {
+  const begun = await sniff(process.stdin);
+  if (takesArchive || !mayBeArchive(begun.head)) return begun;
   throw await refused(begun, 'standard input is an archive, not a Dockerfile: it is a context, for "tare build -"');
 }
 
 /** Nothing more is read. */
-async function refused({ rest }: Begun, message: string): Promise<TareError> {
-  await rest.return?.();
+async function refused(begun: Sniffed, message: string): Promise<TareError> {
+  await begun.close();
   return new TareError('usage', message);
 }
 
-/** What has been read of a stream, and the stream. */
-interface Begun {
-  readonly start: Buffer;
-  readonly rest: AsyncIterator<Uint8Array>;
-}
-
-/** The first block of a stream: enough to tell an archive. */
-async function begin(stream: AsyncIterable<Uint8Array>): Promise<Begun> {
-  const rest = stream[Symbol.asyncIterator]();
-  const chunks: Uint8Array[] = [];
-  for (let length = 0; length < BLOCK; ) {
-    const { done, value } = await rest.next();
-    if (done) break;
-    chunks.push(value);
-    length += value.length;
-  }
-  return { start: Buffer.concat(chunks), rest };
-}
-
-const BLOCK = 512;
-
-function isArchive({ start }: Begun): boolean {
-  return mayBeArchive(start.subarray(0, BLOCK));
-}
-
 /** All of it. @throws TareError `usage` for more than `most` bytes */
-async function textOf(begun: Begun, most: number): Promise<string> {
+async function textOf({ whole }: Sniffed, most: number): Promise<string> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of all(begun)) {
+  for await (const chunk of whole) {
     chunks.push(chunk);
     length += chunk.length;
     if (length > most) throw new TareError('usage', `the Dockerfile on standard input has more than ${most} bytes`);
@@ -88,7 +64,7 @@ interface UnpackedContext extends AsyncDisposable {
 }
 
 /** @param dockerfile its path in the archive @throws TareError `protocol` for a damaged one, `not-found` without a Dockerfile */
-async function unpackContext(store: ImageStore, begun: Begun, dockerfile: string): Promise<UnpackedContext> {
+async function unpackContext(store: ImageStore, { whole }: Sniffed, dockerfile: string): Promise<UnpackedContext> {
   const scratch = await store.scratch();
   let context: BuildContext | undefined;
   const dispose = async () => {
@@ -98,7 +74,7 @@ async function unpackContext(store: ImageStore, begun: Begun, dockerfile: string
   try {
     const [archive, folder] = [join(scratch.path, 'archive'), join(scratch.path, 'context')];
     mkdirSync(folder, { mode: 0o755 });
-    await pipeline(all(begun), createWriteStream(archive, { flags: 'wx', mode: 0o600 }));
+    await pipeline(whole, createWriteStream(archive, { flags: 'wx', mode: 0o600 }));
     await unpack(archive, folder);
     unlinkSync(archive);
     context = BuildContext.open(folder, { within: dockerfile });
@@ -122,9 +98,4 @@ async function unpack(archive: string, folder: string): Promise<void> {
     closeSync(from);
     closeSync(to);
   }
-}
-
-async function* all({ start, rest }: Begun): AsyncGenerator<Uint8Array, void, void> {
-  yield start;
-  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
 }

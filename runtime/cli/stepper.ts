@@ -6,9 +6,9 @@
 import { type Change, diffFacts, inspectProcess, localProc, type ProcessFacts } from '../inspect/index.js';
 import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
+import { Promised } from '../kernel/promised.js';
 import { formatStep, type Lane, type Plan, type RunOptions, type StepAt, type StepOutcome } from '../plan/index.js';
 import { executionOrder, type Ordered } from '../plan/order.js';
-import { Promised } from '../plan/promised.js';
 import type { KeyPrompt } from './step-prompt.js';
 
 /** The event of a pidfd whose process has ended. */

@@ -13,7 +13,8 @@ import { hookState, runRuntimeHooks } from './hooks.js';
 import { mapIds } from './id-helpers.js';
 import { journal } from './journal.js';
 import { sendListener } from './notify.js';
-import type { StateDirectory, StoredState } from './state-directory.js';
+import type { StateDirectory } from './state-directory.js';
+import type { StoredState } from './stored-state.js';
 
 /** The container in whose name the plan calls. */
 export interface CallContext {

@@ -18,7 +18,7 @@ import {
   joinedNetwork,
   NETWORK_KEY,
 } from './criu.js';
-import type { StoredState } from './state-directory.js';
+import type { StoredState } from './stored-state.js';
 
 export interface CheckpointOptions extends CriuOptions {
   /** Images of an earlier `preDump`, relative to `images`. */

@@ -24,7 +24,8 @@ import { journaledProcesses } from './journal.js';
 import { type CreateOptions, firstState, keyringName, type Launched, launch } from './launch.js';
 import { type PrepareOptions, prepare } from './prepare.js';
 import { prepareRestore, type RestoreOptions, restore } from './restore.js';
-import { GATE_SOCKET, StateDirectory, type StoredState } from './state-directory.js';
+import { GATE_SOCKET, StateDirectory } from './state-directory.js';
+import type { StoredState } from './stored-state.js';
 
 export class Container extends FoundContainer {
   readonly #owned: Launched | undefined;

@@ -12,7 +12,7 @@ import { isAlive, type ProcessIdentity } from '../kernel/process-identity.js';
 import { type Config, NAMESPACE_TYPES, type NamespaceType } from '../oci/index.js';
 import { EXEC, execNamespace } from '../plan/index.js';
 import { namespaceLink } from './namespace-link.js';
-import type { StoredState } from './state-directory.js';
+import type { StoredState } from './stored-state.js';
 
 /** The words are runc's: engines look for them. */
 export function stopped(): TareError {

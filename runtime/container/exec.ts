@@ -7,6 +7,7 @@ import { TareError } from '../kernel/error.js';
 import { closeAll, OwnedFd } from '../kernel/fd.js';
 import { type Features, probeFeatures } from '../kernel/features.js';
 import { openProcess } from '../kernel/process-identity.js';
+import { Promised } from '../kernel/promised.js';
 import { SIGKILL } from '../kernel/signals.js';
 import { type Config, NAMESPACE_TYPES, OCI_VERSION, type Process } from '../oci/index.js';
 import {
@@ -20,7 +21,6 @@ import {
   type RunOptions,
   runPlan,
 } from '../plan/index.js';
-import { Promised } from '../plan/promised.js';
 import { thisCaller } from './caller.js';
 import {
   differingNamespaces,
@@ -36,7 +36,8 @@ import { type ExitStatus, exitStatus } from './exit-status.js';
 import { compileFilter } from './filter.js';
 import { environmentOf, homeOf } from './home.js';
 import { sendListener } from './notify.js';
-import type { StateDirectory, StoredState } from './state-directory.js';
+import type { StateDirectory } from './state-directory.js';
+import type { StoredState } from './stored-state.js';
 
 export interface ExecOptions {
   /** The program, and who it is; what it does not say is as the container's own process has it. See `changedProcess`. */

@@ -32,7 +32,8 @@ import { type CheckpointOptions, checkpoint } from './checkpoint.js';
 import { type Exec, type ExecOptions, execIn } from './exec.js';
 import { rootOf } from './exec-place.js';
 import { idMapsOf, openRootTree } from './root-tree.js';
-import type { StateDirectory, StoredState } from './state-directory.js';
+import type { StateDirectory } from './state-directory.js';
+import type { StoredState } from './stored-state.js';
 import { type RdtChange, updateLimits } from './update.js';
 import { parseUserIn } from './users.js';
 

@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
 import { type Config, type Hook, type HookName, OCI_VERSION, type OciState, type Status } from '../oci/index.js';
-import type { StoredState } from './state-directory.js';
+import type { StoredState } from './stored-state.js';
 
 type Stored = Pick<StoredState, 'id' | 'bundle' | 'annotations' | 'init'>;
 

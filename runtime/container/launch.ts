@@ -10,6 +10,7 @@ import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
 import { TareError } from '../kernel/error.js';
 import { closeAll } from '../kernel/fd.js';
 import { bootId, identityOf, pidNamespace } from '../kernel/process-identity.js';
+import { Promised } from '../kernel/promised.js';
 import type { Config, ContainerId } from '../oci/index.js';
 import {
   CREATE,
@@ -26,12 +27,12 @@ import {
   runPlan,
   type StepDescription,
 } from '../plan/index.js';
-import { Promised } from '../plan/promised.js';
 import { answerCall } from './calls.js';
 import { journal, journalCgroups } from './journal.js';
 import type { Prepared, PrepareOptions } from './prepare.js';
 import { makeRootPlace, rootPlace } from './root-place.js';
-import { GATE_SOCKET, type StateDirectory, type StoredState } from './state-directory.js';
+import { GATE_SOCKET, type StateDirectory } from './state-directory.js';
+import type { StoredState } from './stored-state.js';
 
 export interface CreateOptions extends Omit<PrepareOptions, 'id' | 'gate'> {
   readonly id: string;

@@ -25,7 +25,8 @@ import {
 import { exitStatus } from './exit-status.js';
 import { journal, journalCgroups } from './journal.js';
 import type { Prepared } from './prepare.js';
-import type { StateDirectory, StoredState } from './state-directory.js';
+import type { StateDirectory } from './state-directory.js';
+import type { StoredState } from './stored-state.js';
 
 export interface RestoreOptions extends CriuOptions {
   readonly id: string;

@@ -7,54 +7,17 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { CgroupPlace } from '../kernel/cgroup/index.js';
 import { TareError } from '../kernel/error.js';
 import { exactJson, parseExactJson } from '../kernel/exact-json.js';
 import { makeFolders, writeFileAtomic } from '../kernel/files.js';
 import { DirectoryLock } from '../kernel/lock.js';
-import { identityOf, type ProcessIdentity, pidNamespace } from '../kernel/process-identity.js';
-import type { Scope } from '../kernel/systemd/scope-name.js';
+import { identityOf, pidNamespace } from '../kernel/process-identity.js';
 import type { Config, ContainerId } from '../oci/index.js';
 import type { StepDescription } from '../plan/index.js';
-
-/** state.json. */
-export interface StoredState {
-  readonly formatVersion: 1;
-  readonly ociVersion: string;
-  readonly id: ContainerId;
-  readonly bundle: string;
-  /** Absolute path of the root file system. */
-  readonly rootfs?: string;
-  readonly annotations?: Readonly<Record<string, string>>;
-  /** As last written; whether the process is still there is looked up. */
-  readonly status: 'creating' | 'created' | 'running';
-  readonly bootId: string;
-  /** The pid namespace of the pids below: elsewhere they are others, or nobody. */
-  readonly pidNamespace?: string;
-  /** The process of Tare that created it. */
-  readonly creator: ProcessIdentity;
-  /** Process 1 of the container, in the creator's pid namespace. */
-  readonly init?: ProcessIdentity;
-  readonly stage?: ProcessIdentity;
-  readonly cgroup: readonly CgroupPlace[];
-  /** The scope of systemd that its cgroup is. */
-  readonly scope?: Scope;
-  /** ISO 8601. */
-  readonly created: string;
-  /** Nobody wants to know about it once it has ended and its creator is gone. */
-  readonly autoRemove: boolean;
-  /** Stage watches over it; else it is its creator's subreaper's, which learns its exit status. */
-  readonly supervised?: boolean;
-  /** It has the session keyring of who created it; so does what `exec` starts. */
-  readonly noNewKeyring?: boolean;
-  /** The name of its own. */
-  readonly keyring?: string;
-}
+import { FORMAT_VERSION, parseState, type StoredState } from './stored-state.js';
 
 /** The name of the socket to which `start` connects. */
 export const GATE_SOCKET = 'start';
-
-const FORMAT_VERSION = 1;
 
 export class StateDirectory {
   readonly path: string;
@@ -263,24 +226,6 @@ function isThere(path: string): boolean {
     throw cannotReach(error);
   }
 }
-
-/** Whole as it was written by one rename; what others have done to it is found out here, once. */
-function parseState(text: string, path: string): StoredState {
-  let why = 'it does not hold the state of a container';
-  try {
-    const state = JSON.parse(text) as StoredState | null;
-    const { formatVersion, status, bundle, creator, created } = state ?? ({} as Partial<StoredState>);
-    if (state && typeof formatVersion === 'number' && formatVersion !== FORMAT_VERSION) return state;
-    const isWhole =
-      STATUSES.has(status ?? '') && typeof bundle === 'string' && typeof creator === 'object' && !!creator && !!created;
-    if (state && isWhole) return state;
-  } catch (error) {
-    why = (error as Error).message;
-  }
-  throw new TareError('protocol', `${path} is damaged (${why}): tare delete --force removes the container`, { path });
-}
-
-const STATUSES: ReadonlySet<string> = new Set(['creating', 'created', 'running']);
 
 function cannotReach(error: unknown): TareError {
   const { code, message } = error as NodeJS.ErrnoException;

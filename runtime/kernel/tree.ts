@@ -2,39 +2,40 @@
  * The removal of a whole tree by descriptor, whatever a container has made of it: names are bytes, nothing is followed, no path is put
  * together, and a tree of any depth takes two descriptors, since folders are moved up before they are emptied. unlinkat(2), renameat2(2).
  */
+import { basename, dirname } from 'node:path';
 import { native } from './addon.js';
-import {
-  AT_REMOVEDIR,
-  AT_SYMLINK_NOFOLLOW,
-  O_CLOEXEC,
-  O_DIRECTORY,
-  O_NOFOLLOW,
-  O_PATH,
-  O_RDONLY,
-} from './constants/open.js';
+import { AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_CLOEXEC, O_DIRECTORY, O_PATH } from './constants/open.js';
 import { S_IFDIR, S_IFMT } from './constants/stat.js';
-import { TareError } from './error.js';
+import { isErrno } from './error.js';
 import { OwnedFd } from './fd.js';
+import { entriesOf, openFolder } from './folder.js';
 import type { Name } from './native-files.js';
 
 /** Removes the folder at the path, and all that is in it; nothing where there is none. Of several who do so at once, all succeed. */
 export function removeTreeAt(path: string): void {
-  const at = path.lastIndexOf('/');
   let parent: OwnedFd;
   try {
-    parent = new OwnedFd(native.open(path.slice(0, at) || '/', O_PATH | O_DIRECTORY | O_CLOEXEC));
+    parent = new OwnedFd(native.open(dirname(path), O_PATH | O_DIRECTORY | O_CLOEXEC));
   } catch (error) {
-    if (isGone(error)) return;
+    if (isErrno(error, 'ENOENT')) return;
     throw error;
   }
   using _parent = parent;
-  const name = path.slice(at + 1);
-  if (!isFolder(parent.fd, name)) return void quietly(() => native.unlinkat(parent.fd, name, 0));
+  removeTree(parent.fd, basename(path));
+}
+
+/** The same of a name in a folder; whatever is there. @returns whether it was a folder */
+export function removeTree(parent: number, name: Name): boolean {
+  if (!isFolder(parent, name)) {
+    quietly(() => native.unlinkat(parent, name, 0));
+    return false;
+  }
   quietly(() => {
-    using top = openFolder(parent.fd, name);
+    using top = openFolder(parent, name);
     emptyFolder(top.fd);
   });
-  quietly(() => native.unlinkat(parent.fd, name, AT_REMOVEDIR));
+  quietly(() => native.unlinkat(parent, name, AT_REMOVEDIR));
+  return true;
 }
 
 /** Until nothing is left: what is found in a folder of it that is a folder itself becomes one of its own. */
@@ -75,38 +76,20 @@ function freeName(top: number, next: () => number): string {
   }
 }
 
-/** All of them: the folder may change while they are removed. */
+/** All of them: the folder changes while they are removed. */
 function namesIn(folder: number): Buffer[] {
-  using fd = openFolder(folder, '.');
-  const names: Buffer[] = [];
-  for (let some = native.getdents(fd.fd); some.length > 0; some = native.getdents(fd.fd))
-    for (const { name } of some) if (!isDots(name)) names.push(name);
-  return names;
-}
-
-function openFolder(dirfd: number, name: Name): OwnedFd {
-  return new OwnedFd(native.openat2(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0, 0));
+  return [...entriesOf(folder)].map(({ name }) => name);
 }
 
 function isFolder(dirfd: number, name: Name): boolean {
   return ((native.fstatat(dirfd, name, AT_SYMLINK_NOFOLLOW)?.mode ?? 0) & S_IFMT) === S_IFDIR;
 }
 
-function isDots(name: Buffer): boolean {
-  return name[0] === DOT && (name.length === 1 || (name.length === 2 && name[1] === DOT));
-}
-
-const DOT = 0x2e;
-
+/** Where it is gone, somebody else was faster. */
 function quietly(remove: () => void): void {
   try {
     remove();
   } catch (error) {
-    if (!isGone(error)) throw error;
+    if (!isErrno(error, 'ENOENT')) throw error;
   }
-}
-
-/** Somebody else was faster. */
-function isGone(error: unknown): boolean {
-  return error instanceof TareError && error.syscall?.errno === 'ENOENT';
 }

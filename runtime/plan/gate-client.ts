@@ -4,10 +4,10 @@
  */
 import { native } from '../kernel/addon.js';
 import { TareError } from '../kernel/error.js';
+import { Promised } from '../kernel/promised.js';
 import { answerErrno, describedFailure, type StepDescription } from './failure.js';
 import { LaneSocket } from './lane-socket.js';
 import { PLAN_VERSION, REPLY_ANSWER } from './layout.js';
-import { Promised } from './promised.js';
 import type { Report } from './reports.js';
 
 export interface GateOptions {

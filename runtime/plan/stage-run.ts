@@ -6,13 +6,13 @@ import { native } from '../kernel/addon.js';
 import { errnoName } from '../kernel/errno.js';
 import { TareError } from '../kernel/error.js';
 import type { Watcher } from '../kernel/native.js';
+import { Promised } from '../kernel/promised.js';
 import { SIGKILL } from '../kernel/signals.js';
 import type { Cloned, PlanRun, RunOptions, StepAt, StepOutcome } from './driver.js';
 import { answerErrno, stepFailure } from './failure.js';
 import { LaneSocket } from './lane-socket.js';
 import { PLAN_VERSION, REPLY_ABORT, REPLY_ANSWER, REPLY_GO, REPLY_SIGNAL } from './layout.js';
 import type { Lane, Plan } from './plan.js';
-import { Promised } from './promised.js';
 import { endText, reapLater } from './reap.js';
 import type { Report } from './reports.js';
 

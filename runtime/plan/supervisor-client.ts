@@ -7,6 +7,7 @@ import { native } from '../kernel/addon.js';
 import { errnoName } from '../kernel/errno.js';
 import { TareError } from '../kernel/error.js';
 import type { Watcher } from '../kernel/native.js';
+import { Promised } from '../kernel/promised.js';
 import { signalName } from '../kernel/signals.js';
 import {
   SUP_ANSWER,
@@ -18,7 +19,6 @@ import {
   SUPERVISOR_MAX,
   SUPERVISOR_MIN,
 } from './layout.js';
-import { Promised } from './promised.js';
 
 export interface SupervisorStatus {
   readonly running: boolean;

@@ -18,7 +18,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Container, collectGarbage } from '../../runtime/container/index.js';
 import { journal, undoAll } from '../../runtime/container/journal.js';
-import { StateDirectory, type StoredState } from '../../runtime/container/state-directory.js';
+import { StateDirectory } from '../../runtime/container/state-directory.js';
+import type { StoredState } from '../../runtime/container/stored-state.js';
 import {
   bootId,
   identityOf,

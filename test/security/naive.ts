@@ -21,10 +21,10 @@ import { native } from '../../runtime/kernel/addon.js';
 import { removeCgroups } from '../../runtime/kernel/cgroup/index.js';
 import { type FeatureName, probeFeatures, withoutFeatures } from '../../runtime/kernel/features.js';
 import { parseMountInfo } from '../../runtime/kernel/mountinfo.js';
+import { Promised } from '../../runtime/kernel/promised.js';
 import { compileSeccomp } from '../../runtime/kernel/seccomp/index.js';
 import { type Config, validConfig } from '../../runtime/oci/index.js';
 import { CREATE, type Plan, type RunOptions, runPlan, type Step } from '../../runtime/plan/index.js';
-import { Promised } from '../../runtime/plan/promised.js';
 import { makeRootfs } from '../harness/rootfs.js';
 
 /** Folders of the host, all of which end with the attempt. */

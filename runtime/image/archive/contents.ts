@@ -6,11 +6,18 @@
 import { statfs } from 'node:fs/promises';
 import { TareError } from '../../kernel/error.js';
 import { type Compression, type Digest, MAX_DOCUMENT } from '../../oci/image/index.js';
-import { type TarEntry, tarEntries } from '../layer/index.js';
+import {
+  compressionOf,
+  firstBytes,
+  looksLikeJson,
+  looksLikeTar,
+  sniff,
+  type TarEntry,
+  tarEntries,
+} from '../layer/index.js';
 import type { ImageStore } from '../store/index.js';
 import type { Ingest, Lease, OnProgress } from '../types.js';
 import { blobDigest, linkTarget, nameInArchive } from './names.js';
-import { compressionOf, firstBytes, looksLikeJson, looksLikeTar, sniff } from './sniff.js';
 
 /** What of a store archives are read into, and written from. */
 export type ArchiveStore = Pick<ImageStore, 'root' | 'content' | 'names' | 'lease'>;

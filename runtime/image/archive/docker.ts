@@ -5,10 +5,10 @@
  */
 import { TareError } from '../../kernel/error.js';
 import {
-  type Compression,
   type Descriptor,
   type ImageConfig,
   type ImageManifest,
+  LAYER_TYPES,
   MAX_DOCUMENT,
   MAX_LAYERS,
   MEDIA,
@@ -23,12 +23,6 @@ export interface FoundInArchive {
   readonly target: Descriptor;
   readonly names: readonly string[];
 }
-
-const OCI_LAYERS: Readonly<Record<Compression, string>> = {
-  none: MEDIA.ociLayer,
-  gzip: MEDIA.ociLayerGzip,
-  zstd: MEDIA.ociLayerZstd,
-};
 
 const MAX_IMAGES = 1000;
 
@@ -75,7 +69,7 @@ function layerOf(name: string, index: number, config: ImageConfig, contents: Con
   // What is packed is checked when it is unpacked.
   if (compression === 'none' && digest !== diffId)
     throw refused(`${JSON.stringify(name)} is ${digest}, and its config says ${diffId}`);
-  return { mediaType: OCI_LAYERS[compression], digest, size };
+  return { mediaType: LAYER_TYPES[compression], digest, size };
 }
 
 function parse(manifest: Buffer) {

@@ -5,22 +5,29 @@
 import type { Transform } from 'node:stream';
 import { TareError } from '../../kernel/error.js';
 import {
-  type Compression,
   type Descriptor,
   type Digest,
   type ExecutionConfig,
   hashFor,
   type ImageConfig,
   type ImageManifest,
+  LAYER_TYPES,
   MEDIA,
   type Platform,
 } from '../../oci/image/index.js';
-import { compress, decompressed, tarEntries } from '../layer/index.js';
+import {
+  compress,
+  compressionOf,
+  decompressed,
+  foreignCompression,
+  looksLikeTar,
+  sniff,
+  tarEntries,
+} from '../layer/index.js';
 import { hostPlatform } from '../platform.js';
 import type { Reference } from '../reference.js';
 import type { Lease, OnProgress } from '../types.js';
 import type { ArchiveStore } from './contents.js';
-import { compressionOf, foreignCompression, looksLikeTar, sniff } from './sniff.js';
 
 export interface ImportOptions {
   /** None: it is known by its id. */
@@ -79,12 +86,6 @@ export async function importRootfs(
   return { id: configDescriptor.digest, target };
 }
 
-const LAYERS: Readonly<Record<Compression, string>> = {
-  none: MEDIA.ociLayer,
-  gzip: MEDIA.ociLayerGzip,
-  zstd: MEDIA.ociLayerZstd,
-};
-
 async function storeLayer(
   { content }: ArchiveStore,
   source: AsyncIterable<Uint8Array>,
@@ -93,11 +94,13 @@ async function storeLayer(
 ): Promise<{ descriptor: Descriptor; diffId: Digest }> {
   const outer = await sniff(source);
   const foreign = foreignCompression(outer.head);
-  if (foreign)
+  if (foreign) {
+    await outer.close();
     throw new TareError(
       'unsupported',
       `the archive is packed by ${foreign}: unpack it first, as with "${foreign} -dc"`,
     );
+  }
   const given = compressionOf(outer.head);
   const stored = given === 'none' ? 'gzip' : given;
   await using ingest = await content.create(lease);
@@ -116,14 +119,17 @@ async function storeLayer(
   }
   const { digest, size } = await ingest.commit();
   onProgress?.({ id: 'layer', action: 'done', current: size });
-  return { descriptor: { mediaType: LAYERS[stored], digest, size }, diffId: `sha256:${hash.digest('hex')}` as Digest };
+  return {
+    descriptor: { mediaType: LAYER_TYPES[stored], digest, size },
+    diffId: `sha256:${hash.digest('hex')}` as Digest,
+  };
 }
 
 /** @throws TareError `protocol` for what does not begin as an archive does */
 async function asTar(source: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
-  const { head, whole } = await sniff(source);
+  const { head, whole, close } = await sniff(source);
   if (looksLikeTar(head)) return whole;
-  await whole.return();
+  await close();
   throw new TareError('protocol', 'this is no tar archive of a root file system, also not a packed one');
 }
 

@@ -10,8 +10,8 @@ import {
   isIndexType,
   isManifestType,
   layerCompression,
-  MEDIA,
   parseIndex,
+  REF_NAME,
 } from '../../oci/image/index.js';
 import { readConfig, readManifest } from '../image.js';
 import type { Lease } from '../types.js';
@@ -25,7 +25,6 @@ export type BringBlob = (descriptor: Descriptor) => Promise<boolean>;
 const MAX_DEPTH = 4;
 
 const CONTAINERD_NAME = 'io.containerd.image.name';
-const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /** @throws TareError `protocol` when something is missing or is not what was said; `unsupported` */
 export async function readLayout(
@@ -113,13 +112,6 @@ async function reachIndex(descriptor: Descriptor, layout: Layout, depth: number)
 /** The annotations by which other programs find it in index.json. */
 export function nameAnnotations(fullName: string): Readonly<Record<string, string>> {
   return { [CONTAINERD_NAME]: fullName, [REF_NAME]: fullName };
-}
-
-/** image-layout.md, "oci-layout file". */
-export const LAYOUT_FILE = JSON.stringify({ imageLayoutVersion: '1.0.0' });
-
-export function indexOf(manifests: readonly Descriptor[]): string {
-  return JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests });
 }
 
 function refused(why: string): TareError {

@@ -5,14 +5,13 @@
 import { TareError } from '../../kernel/error.js';
 import { type Descriptor, type Digest, MAX_DOCUMENT } from '../../oci/image/index.js';
 import { manifestsOf } from '../image.js';
-import { decompressed } from '../layer/index.js';
+import { compressionOf, decompressed, foreignCompression, looksLikeTar, sniff } from '../layer/index.js';
 import { parseReference, type Reference } from '../reference.js';
 import type { Lease } from '../types.js';
 import { type ArchiveStore, type Contents, type ReadOptions, readContents } from './contents.js';
 import { type FoundInArchive, namesByConfig, readDockerArchive } from './docker.js';
 import { LayoutFolder } from './folder.js';
 import { readLayout } from './layout.js';
-import { compressionOf, foreignCompression, looksLikeTar, sniff } from './sniff.js';
 
 export interface LoadOptions extends ReadOptions {
   /** What to call it, instead of what the archive says; for archives of one image. */
@@ -54,10 +53,13 @@ async function unpacked(source: AsyncIterable<Uint8Array>): Promise<AsyncIterabl
   const outer = await sniff(source);
   if (outer.head.length === 0) throw new TareError('protocol', 'there is nothing to load: the input is empty');
   const foreign = foreignCompression(outer.head);
-  if (foreign) throw new TareError('unsupported', `the archive is packed by ${foreign}: unpack it first`);
+  if (foreign) {
+    await outer.close();
+    throw new TareError('unsupported', `the archive is packed by ${foreign}: unpack it first`);
+  }
   const inner = await sniff(decompressed(outer.whole, compressionOf(outer.head)));
   if (looksLikeTar(inner.head)) return inner.whole;
-  await inner.whole.return();
+  await inner.close();
   throw new TareError('protocol', 'this is no tar archive, also not a packed one');
 }
 

@@ -5,11 +5,19 @@
 import { constants } from 'node:fs';
 import { copyFile, mkdir, writeFile as writeWholeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Descriptor, isIndexType, isManifestType, parseIndex, splitDigest } from '../../oci/image/index.js';
+import {
+  type Descriptor,
+  isIndexType,
+  isManifestType,
+  LAYOUT_FILE,
+  layoutIndex,
+  parseIndex,
+  splitDigest,
+} from '../../oci/image/index.js';
 import { readManifest } from '../image.js';
 import { fullName, type Reference } from '../reference.js';
 import type { ContentStore, OnProgress } from '../types.js';
-import { indexOf, LAYOUT_FILE, nameAnnotations } from './layout.js';
+import { nameAnnotations } from './layout.js';
 import { type Sink, writeEnd, writeFile, writeFolder } from './write.js';
 
 export interface OciImage {
@@ -71,7 +79,7 @@ function blobName(digest: Descriptor['digest']): string {
 
 /** An image of several names is there several times: so each is found by its own. */
 function indexJson(images: readonly OciImage[]): string {
-  return indexOf(
+  return layoutIndex(
     images.flatMap(({ target, references }) =>
       references.length === 0
         ? [target]

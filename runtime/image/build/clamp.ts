@@ -13,6 +13,7 @@ import {
 } from '../../kernel/constants/open.js';
 import { S_IFDIR, S_IFMT } from '../../kernel/constants/stat.js';
 import { OwnedFd } from '../../kernel/fd.js';
+import { entriesOf, openFolder } from '../../kernel/folder.js';
 import type { Name } from '../../kernel/native-files.js';
 
 /** @param folder nobody else is at work in it @param epoch in seconds since 1970 */
@@ -24,17 +25,14 @@ export function clampTimes(folder: string, epoch: number): void {
 
 /** What is in it; a folder after what is in it. */
 function clampFolder(folder: number, latest: bigint): void {
-  for (let some = native.getdents(folder); some.length > 0; some = native.getdents(folder)) {
-    for (const { name } of some) {
-      if (isDots(name)) continue;
-      const status = native.fstatat(folder, name, AT_SYMLINK_NOFOLLOW);
-      if (!status) continue;
-      if ((status.mode & S_IFMT) === S_IFDIR) {
-        using inner = new OwnedFd(native.openat2(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0, 0));
-        clampFolder(inner.fd, latest);
-      }
-      clamp(folder, name, latest, AT_SYMLINK_NOFOLLOW);
+  for (const { name } of entriesOf(folder)) {
+    const status = native.fstatat(folder, name, AT_SYMLINK_NOFOLLOW);
+    if (!status) continue;
+    if ((status.mode & S_IFMT) === S_IFDIR) {
+      using inner = openFolder(folder, name);
+      clampFolder(inner.fd, latest);
     }
+    clamp(folder, name, latest, AT_SYMLINK_NOFOLLOW);
   }
 }
 
@@ -42,9 +40,3 @@ function clamp(folder: number, name: Name, latest: bigint, flags: number): void 
   const status = native.fstatat(folder, name, flags);
   if (status && status.mtimeNs > latest) native.utimensat(folder, name, latest, latest, flags);
 }
-
-function isDots(name: Buffer): boolean {
-  return name.length <= 2 && name.every((byte) => byte === DOT);
-}
-
-const DOT = 0x2e;

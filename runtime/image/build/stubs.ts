@@ -21,6 +21,7 @@ import {
 import { S_IFDIR, S_IFMT } from '../../kernel/constants/stat.js';
 import { TareError } from '../../kernel/error.js';
 import { OwnedFd } from '../../kernel/fd.js';
+import { entriesOf } from '../../kernel/folder.js';
 import type { FileStatus } from '../../kernel/native-files.js';
 
 /** What will be made for one mount point. */
@@ -96,8 +97,7 @@ function restoreFolders(lower: number, upper: number, folders: readonly string[]
       if (!before || !after || !isSame(before, after) || isOpaque(upper, path)) return false;
       if (depth > 0) return removeEmpty(upper, path);
       using root = folderIn(upper, []);
-      if (native.getdents(root.fd).some(({ name }) => name.toString() !== '.' && name.toString() !== '..'))
-        return false;
+      if (!entriesOf(root.fd).next().done) return false;
       native.utimensat(root.fd, '', before.atimeNs, before.mtimeNs, AT_EMPTY_PATH);
       return true;
     });

@@ -7,8 +7,8 @@ import { type Descriptor, type Digest, type HistoryEntry, shortDigest } from '..
 import { DEFAULT_BUDGET, Meter } from '../layer/budget.js';
 import { decompressed } from '../layer/compression.js';
 import { joinName, OPAQUE, splitEntryName, splitLinkName, WHITEOUT } from '../layer/names.js';
+import { compressionOf, sniff } from '../layer/sniff.js';
 import { tarEntries } from '../layer/tar/reader.js';
-import { withCompression } from '../snapshot/unpack.js';
 import type { ContentStore, Image } from '../types.js';
 import { ChangeTree, type LayerChanges } from './tree.js';
 
@@ -79,12 +79,14 @@ async function readLayer(
   tree: ChangeTree,
   count: (name: Buffer) => void,
 ): Promise<void> {
-  await withCompression(content.stream(digest) as AsyncIterable<Uint8Array>, async (packed, compression) => {
+  const blob = content.stream(digest);
+  try {
+    const { head, whole } = await sniff(blob as AsyncIterable<Uint8Array>);
     const meter = new Meter(DEFAULT_BUDGET);
-    const compressed = metered(packed, (size) => {
+    const compressed = metered(whole, (size) => {
       meter.compressed += size;
     });
-    const plain = metered(decompressed(compressed, compression), (size) => meter.addBytes(size));
+    const plain = metered(decompressed(compressed, compressionOf(head)), (size) => meter.addBytes(size));
     for await (const entry of tarEntries(plain)) {
       meter.addEntry();
       count(entry.name);
@@ -95,7 +97,9 @@ async function readLayer(
       else if (base.startsWith(WHITEOUT)) tree.remove(joinName(parent, base.slice(WHITEOUT.length)));
       else tree.add(joinName(parent, base), entry, linkOf(entry));
     }
-  });
+  } finally {
+    blob.destroy();
+  }
 }
 
 function linkOf({ type, name, linkName }: { type: string; name: Buffer; linkName: Buffer }): string | undefined {

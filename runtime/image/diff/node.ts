@@ -17,10 +17,10 @@ import {
 import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../kernel/constants/stat.js';
 import { isErrno, TareError } from '../../kernel/error.js';
 import { OwnedFd } from '../../kernel/fd.js';
+import { entriesOf } from '../../kernel/folder.js';
 import type { FileStatus } from '../../kernel/native-files.js';
 import { inFirstUserNamespace } from '../../kernel/user-namespace.js';
 import { isOverlayXattr, type Xattr } from '../layer/index.js';
-import { entriesOf } from '../snapshot/tree.js';
 
 export class Node implements Disposable {
   readonly #fd: OwnedFd;
@@ -75,7 +75,7 @@ export class Node implements Disposable {
   /** The names in a directory, in the order of their bytes. */
   names(): Buffer[] {
     using folder = this.open();
-    return entriesOf(folder.fd).map(({ name }) => name);
+    return [...entriesOf(folder.fd)].map(({ name }) => name).sort(Buffer.compare);
   }
 
   /** For reading what it holds: a directory or a regular file. */

@@ -3,8 +3,18 @@ export { type AppliedLayer, type ApplyOptions, applyLayer } from './apply.js';
 export { type Budget, DEFAULT_BUDGET, Meter } from './budget.js';
 export { type CompressOptions, compress, decompress, decompressed } from './compression.js';
 export type { Skipped, Unsettled, UnsettledLink } from './layer-writer.js';
-export { removeEntry } from './remove.js';
 export { type SettleOptions, settleLayer } from './settle.js';
+export {
+  compressionOf,
+  firstBytes,
+  foreignCompression,
+  isTarHeader,
+  looksLikeJson,
+  looksLikeTar,
+  SNIFF_BYTES,
+  type Sniffed,
+  sniff,
+} from './sniff.js';
 export { showName } from './tar/bytes.js';
 export { tarEntries } from './tar/reader.js';
 export { BLOCK, type Extent, type TarEntry, type TarHeader, type TarType, type Xattr } from './tar/types.js';

@@ -14,10 +14,10 @@ import {
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT } from '../../kernel/constants/stat.js';
 import { isErrno } from '../../kernel/error.js';
 import type { Name } from '../../kernel/native-files.js';
+import { removeTree } from '../../kernel/tree.js';
 import type { Meter } from './budget.js';
 import { BELOW, type Folder, Folders } from './folders.js';
 import { joinName, kernelName, OPAQUE, refused, splitEntryName, splitLinkName, WHITEOUT } from './names.js';
-import { removeEntry } from './remove.js';
 import type { TarEntry } from './tar/types.js';
 import { isOverlayXattr, isWhiteout, makeOpaque, makeWhiteout, type OverlayFlavour } from './whiteout.js';
 
@@ -291,7 +291,7 @@ export class LayerWriter {
 
   #remove(parent: Folder, base: string): void {
     const path = joinName(parent.path, base);
-    if (removeEntry(parent.fd, kernelName(base))) this.#folders.forget(path);
+    if (removeTree(parent.fd, kernelName(base))) this.#folders.forget(path);
     this.#unnamed.delete(path);
     this.#links.delete(path);
   }

@@ -3,26 +3,19 @@
  * it does not have. The first are as they are below; and where below a symbolic link leads elsewhere, what was meant for it goes there. The
  * second are copied up, as overlayfs itself would.
  */
-
 import { native } from '../../kernel/addon.js';
 import { RENAME_NOREPLACE } from '../../kernel/constants/files.js';
-import {
-  AT_EMPTY_PATH,
-  AT_REMOVEDIR,
-  AT_SYMLINK_NOFOLLOW,
-  O_DIRECTORY,
-  O_NOFOLLOW,
-  O_RDONLY,
-} from '../../kernel/constants/open.js';
+import { AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW } from '../../kernel/constants/open.js';
 import { S_IFDIR, S_IFLNK, S_IFMT } from '../../kernel/constants/stat.js';
 import { isErrno } from '../../kernel/error.js';
+import { entriesOf, openFolder } from '../../kernel/folder.js';
+import { removeTree } from '../../kernel/tree.js';
 import { type Budget, DEFAULT_BUDGET, Meter } from './budget.js';
 import { copyAttributes, copyFile } from './copy-up.js';
-import { BELOW, type Folder, Folders } from './folders.js';
+import { type Folder, Folders } from './folders.js';
 import type { Unsettled, UnsettledLink } from './layer-writer.js';
 import { Lowers, parentOf } from './lowers.js';
 import { joinName, kernelName, refused } from './names.js';
-import { removeEntry } from './remove.js';
 import { isOpaque, type OverlayFlavour } from './whiteout.js';
 
 export interface SettleOptions {
@@ -177,7 +170,7 @@ class Settling {
       }
       this.folders.forget(joinName(intoPath, base));
       const [again, there] = [this.folders.find(fromPath) as Folder, this.folders.find(intoPath) as Folder];
-      removeEntry(there.fd, name);
+      removeTree(there.fd, name);
       native.renameat2(again.fd, name, there.fd, name, RENAME_NOREPLACE);
     }
   }
@@ -190,18 +183,11 @@ class Settling {
   }
 }
 
+/** All of it, as the folder changes while it is moved. */
 function listFolder(fd: number): { name: Buffer; isFolder: boolean }[] {
-  const folder = native.openat2(fd, '.', O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, BELOW);
-  try {
-    const found: { name: Buffer; isFolder: boolean }[] = [];
-    for (let some = native.getdents(folder); some.length > 0; some = native.getdents(folder))
-      for (const { name } of some) {
-        if (['.', '..'].includes(name.toString('latin1'))) continue;
-        const mode = native.fstatat(folder, name, AT_SYMLINK_NOFOLLOW)?.mode ?? 0;
-        found.push({ name, isFolder: (mode & S_IFMT) === S_IFDIR });
-      }
-    return found;
-  } finally {
-    native.close(folder);
-  }
+  using folder = openFolder(fd, '.');
+  return [...entriesOf(folder.fd)].map(({ name }) => {
+    const mode = native.fstatat(folder.fd, name, AT_SYMLINK_NOFOLLOW)?.mode ?? 0;
+    return { name, isFolder: (mode & S_IFMT) === S_IFDIR };
+  });
 }

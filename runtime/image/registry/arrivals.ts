@@ -1,11 +1,12 @@
 /** The layers of an image that is being pulled, for whoever waits for one of them while others are still on their way. */
+import { Promised } from '../../kernel/promised.js';
 import type { Descriptor, Digest } from '../../oci/image/index.js';
 
 export class Arrivals {
-  readonly #layers = new Map<Digest, Arrival>();
+  readonly #layers = new Map<Digest, Promised<void>>();
 
   constructor(layers: readonly Descriptor[]) {
-    for (const { digest } of layers) this.#layers.set(digest, newArrival());
+    for (const { digest } of layers) this.#layers.set(digest, new Promised());
   }
 
   /** @returns a promise that is fulfilled when the layer's blob is in the store, and rejected when the pull has failed first */
@@ -17,21 +18,6 @@ export class Arrivals {
 
   /** Nothing more comes: also not those for which nobody waits yet. */
   fail(reason: unknown): void {
-    for (const { reject } of this.#layers.values()) reject(reason);
+    for (const arrival of this.#layers.values()) arrival.reject(reason);
   }
-}
-
-interface Arrival {
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
-  readonly reject: (reason: unknown) => void;
-}
-
-function newArrival(): Arrival {
-  let arrival: Omit<Arrival, 'promise'> | undefined;
-  const promise = new Promise<void>((resolve, reject) => {
-    arrival = { resolve, reject };
-  });
-  promise.catch(() => undefined); // whoever waits is told; perhaps nobody does
-  return { promise, ...(arrival as Omit<Arrival, 'promise'>) };
 }

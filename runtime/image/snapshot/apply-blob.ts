@@ -1,8 +1,7 @@
 /** One layer's blob into its folder, in the thread that calls: what snapshot/index.ts does for a small layer, and layer-thread.ts for a large one. */
 import { createReadStream, type ReadStream } from 'node:fs';
-import { type AppliedLayer, applyLayer, type OverlayFlavour } from '../layer/index.js';
-import { treeUsageAt } from './tree.js';
-import { withCompression } from './unpack.js';
+import { type AppliedLayer, applyLayer, compressionOf, type OverlayFlavour, sniff } from '../layer/index.js';
+import { treeUsageAt } from './tree-usage.js';
 
 /** What is said of a layer to the thread that applies it: nothing but text and numbers. */
 export interface LayerRequest {
@@ -33,9 +32,13 @@ export async function applyBlob(request: LayerRequest, options: ApplyBlobOptions
   // Nobody makes devices in a user namespace.
   const devices = overlay === 'trusted' ? 'make' : 'skip';
   const blob = createReadStream(path, { highWaterMark: CHUNK });
-  const applied = await withCompression(blob as AsyncIterable<Uint8Array>, (source, compression) =>
-    applyLayer(source, compression, target, { ...options, overlay, devices }),
-  ).finally(() => closed(blob));
+  let applied: AppliedLayer;
+  try {
+    const { head, whole } = await sniff(blob as AsyncIterable<Uint8Array>);
+    applied = await applyLayer(whole, compressionOf(head), target, { ...options, overlay, devices });
+  } finally {
+    await closed(blob);
+  }
   const { folders, links } = applied.unsettled;
   // The root takes attributes from below and no more; other folders may be moved, and links become files.
   const isFinal = links.length === 0 && folders.every((folder) => folder === '');

@@ -22,7 +22,7 @@ import { chainIdOf } from './chain.js';
 import { copyRoot } from './copy-root.js';
 import { LayerThreads } from './layer-threads.js';
 import { Pending } from './pending.js';
-import { treeUsage } from './tree.js';
+import { treeUsage } from './tree-usage.js';
 import { type LayerEnd, type LayerTask, layersOf, type Slots, unpackAll } from './unpack.js';
 
 export { chainIdOf, chainIdsOf } from './chain.js';

@@ -10,10 +10,10 @@ import { native } from '../../kernel/addon.js';
 import { AT_FDCWD, O_DIRECTORY } from '../../kernel/constants/open.js';
 import { isErrno } from '../../kernel/error.js';
 import type { OwnedFd } from '../../kernel/fd.js';
+import { entriesOf } from '../../kernel/folder.js';
 import { isStillNamed, lockNamed } from '../../kernel/lock.js';
-import { removeTreeAt } from '../../kernel/tree.js';
+import { removeTree, removeTreeAt } from '../../kernel/tree.js';
 import { type Digest, splitDigest } from '../../oci/image/index.js';
-import { entriesOf } from './tree.js';
 
 /** As all folders of the store that are not finished are called: a collection takes those that nobody has locked. See store/scratch.ts. */
 const PREFIX = 'folder-';
@@ -75,7 +75,7 @@ function tryAcquire(path: string): OwnedFd | undefined {
   const lock = lockNamed(path, O_DIRECTORY);
   try {
     // What a process that was killed has left.
-    for (const { name } of lock ? entriesOf(lock.fd) : []) removeTreeAt(join(path, name.toString()));
+    if (lock) for (const { name } of [...entriesOf(lock.fd)]) removeTree(lock.fd, name);
     return lock;
   } catch (error) {
     lock?.close();

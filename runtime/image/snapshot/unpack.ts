@@ -5,7 +5,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { TareError } from '../../kernel/error.js';
-import type { Compression, Descriptor, Digest } from '../../oci/image/index.js';
+import type { Descriptor, Digest } from '../../oci/image/index.js';
 import type { Image } from '../types.js';
 import { chainIdsOf } from './chain.js';
 
@@ -94,32 +94,4 @@ export class Slots {
       else this.#free++;
     }
   }
-}
-
-/** How the blob is packed is seen by its first bytes: media types are often wrong about that. RFC 1952 section 2.3.1, RFC 8878 section 3.1. */
-export async function withCompression<T>(
-  blob: AsyncIterable<Uint8Array>,
-  use: (source: AsyncIterable<Uint8Array>, compression: Compression) => Promise<T>,
-): Promise<T> {
-  const source = blob[Symbol.asyncIterator]();
-  try {
-    let start: Uint8Array = new Uint8Array(0);
-    for (let next = await source.next(); ; next = await source.next()) {
-      if (!next.done) start = start.length === 0 ? next.value : Buffer.concat([start, next.value]);
-      if (next.done || start.length >= 4) break;
-    }
-    const whole = async function* () {
-      yield start;
-      for (let next = await source.next(); !next.done; next = await source.next()) yield next.value;
-    };
-    return await use(whole(), compressionOf(start));
-  } finally {
-    await source.return?.();
-  }
-}
-
-function compressionOf(start: Uint8Array): Compression {
-  if (start[0] === 0x1f && start[1] === 0x8b) return 'gzip';
-  const frame = start.length >= 4 ? Buffer.from(start.subarray(0, 4)).readUInt32LE() : 0;
-  return frame === 0xfd2fb528 || (frame & 0xfffffff0) >>> 0 === 0x184d2a50 ? 'zstd' : 'none';
 }

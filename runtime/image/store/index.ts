@@ -10,6 +10,7 @@ import { makeFolders, writeFileAtomic } from '../../kernel/files.js';
 import { DirectoryLock } from '../../kernel/lock.js';
 import { dataRoot } from '../../kernel/places.js';
 import { inFirstUserNamespace } from '../../kernel/user-namespace.js';
+import { LAYOUT_FILE, layoutIndex } from '../../oci/image/index.js';
 import type { ContentStore, Lease, OnProgress } from '../types.js';
 import { BuildCache } from './cache.js';
 import { type Collected, type CollectOptions, collect } from './collect.js';
@@ -153,12 +154,9 @@ function refuseForeign(root: string): void {
 function makeLayout(root: string): void {
   for (const name of ['blobs/sha256', 'ingest', 'leases', 'snapshots']) makeFolders(join(root, name));
   const marker = join(root, 'oci-layout');
-  if (!existsSync(marker)) writeFileAtomic(marker, JSON.stringify({ imageLayoutVersion: '1.0.0' }), { durable: true });
+  if (!existsSync(marker)) writeFileAtomic(marker, LAYOUT_FILE, { durable: true });
   const index = join(root, 'index.json');
-  if (!existsSync(index)) {
-    const empty = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: [] };
-    writeFileAtomic(index, JSON.stringify(empty), { durable: true });
-  }
+  if (!existsSync(index)) writeFileAtomic(index, layoutIndex([]), { durable: true });
 }
 
 /** A new or damaged one is filled from what the folders say, by one process, while the others wait. */

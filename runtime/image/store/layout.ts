@@ -9,12 +9,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { TareError } from '../../kernel/error.js';
 import { writeFileAtomic } from '../../kernel/files.js';
 import { DirectoryLock } from '../../kernel/lock.js';
-import { type Descriptor, type ImageIndex, MEDIA, parseIndex } from '../../oci/image/index.js';
+import { type Descriptor, type ImageIndex, MEDIA, parseIndex, REF_NAME } from '../../oci/image/index.js';
 import { fullName, parseReference, type Reference } from '../reference.js';
 import type { ImageNames } from '../types.js';
 import { storeFailure } from './failures.js';
-
-export const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /** Tens of thousands of names. */
 const MAX_INDEX = 64 << 20;

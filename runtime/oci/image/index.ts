@@ -1,6 +1,7 @@
 /** The face of oci/image: types and validation of the OCI image specification. */
 export { digestOf, hashFor, isDigest, shortDigest, splitDigest } from './digest.js';
-export { isConfigType, isIndexType, isManifestType, layerCompression } from './media.js';
+export { LAYOUT_FILE, layoutIndex, REF_NAME } from './layout.js';
+export { isConfigType, isIndexType, isManifestType, LAYER_TYPES, layerCompression } from './media.js';
 export {
   MAX_DOCUMENT,
   MAX_LAYERS,

@@ -30,6 +30,13 @@ export function layerCompression({ mediaType, digest }: Pick<Descriptor, 'mediaT
   );
 }
 
+/** What a layer that is packed so is called. */
+export const LAYER_TYPES: Readonly<Record<Compression, string>> = {
+  none: MEDIA.ociLayer,
+  gzip: MEDIA.ociLayerGzip,
+  zstd: MEDIA.ociLayerZstd,
+};
+
 const COMPRESSIONS: ReadonlyMap<string, Compression> = new Map([
   [MEDIA.ociLayer, 'none'],
   [MEDIA.ociLayerGzip, 'gzip'],

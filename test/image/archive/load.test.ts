@@ -245,6 +245,22 @@ describe('loading archives', () => {
     await expect(load(data)).rejects.toThrow(why);
   });
 
+  it.each([
+    ['text', (data: Buffer) => data],
+    ['packed text', (data: Buffer) => gzipSync(data)],
+  ])('lets go of what it does not take: %s', async (_, pack) => {
+    let isOpen = true;
+    const source = async function* () {
+      try {
+        for (;;) yield pack(Buffer.from('hello\n'.repeat(200)));
+      } finally {
+        isOpen = false;
+      }
+    };
+    await expect(loadArchive(store, source())).rejects.toThrow('no tar archive');
+    expect(isOpen).toBe(false);
+  });
+
   it('refuses names of tens of megabytes in all, which would stay in memory', async () => {
     const chunks: Uint8Array[] = [];
     const writer = new TarWriter((bytes) => void chunks.push(bytes));

@@ -16,6 +16,7 @@ import {
 import { S_IFDIR, S_IFLNK, S_IFMT } from '../../../kernel/constants/stat.js';
 import { TareError } from '../../../kernel/error.js';
 import { OwnedFd } from '../../../kernel/fd.js';
+import { entriesOf } from '../../../kernel/folder.js';
 import type { FileStatus } from '../../../kernel/native-files.js';
 import type { IgnoreRules } from './ignore.js';
 
@@ -79,7 +80,6 @@ function openBeneath(folder: number, name: string, flags: number): OwnedFd | und
   }
 }
 
-const SEEK_SET = 0;
 const ABSENT = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
 
 export function statusOf(fd: number): FileStatus {
@@ -90,14 +90,5 @@ export function statusOf(fd: number): FileStatus {
 
 /** Names in a folder that is open for reading, in the order of their bytes. */
 export function namesIn(folder: number): string[] {
-  const names: string[] = [];
-  native.lseek(folder, 0, SEEK_SET);
-  for (;;) {
-    const entries = native.getdents(folder);
-    if (entries.length === 0) return names.sort((a, b) => (a < b ? -1 : 1));
-    for (const { name } of entries) {
-      const text = name.toString('latin1');
-      if (text !== '.' && text !== '..') names.push(text);
-    }
-  }
+  return [...entriesOf(folder)].map(({ name }) => name.toString('latin1')).sort((a, b) => (a < b ? -1 : 1));
 }

@@ -8,13 +8,17 @@ import { AT_SYMLINK_NOFOLLOW } from '../../../kernel/constants/open.js';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG } from '../../../kernel/constants/stat.js';
 import { TareError } from '../../../kernel/error.js';
 import { OPEN_UNTRUSTED } from '../../../kernel/read-regular.js';
+import { removeTree } from '../../../kernel/tree.js';
 import type { Compression } from '../../../oci/image/index.js';
 import {
   type Budget,
+  compressionOf,
   DEFAULT_BUDGET,
   decompressed,
+  foreignCompression,
+  isTarHeader,
   Meter,
-  removeEntry,
+  SNIFF_BYTES,
   showName,
   type TarEntry,
   tarEntries,
@@ -67,7 +71,10 @@ export function mayBeArchive(start: Buffer): boolean {
 
 /** By its first bytes. */
 function packingOf(start: Buffer): Exclude<Packing, 'none'> | undefined {
-  return MAGIC.find(([, magic]) => start.subarray(0, magic.length).equals(magic))?.[0];
+  const own = compressionOf(start);
+  if (own !== 'none') return own;
+  const foreign = foreignCompression(start);
+  return foreign === 'xz' || foreign === 'bzip2' ? foreign : undefined;
 }
 
 /** Unpacks all of it. @throws TareError `protocol` when it is damaged, or names what lies outside */
@@ -81,13 +88,6 @@ export async function unpackArchive(fd: number, packing: Packing, options: Unpac
   unpacking.setTimes();
 }
 
-const MAGIC: readonly (readonly [Exclude<Packing, 'none'>, Buffer])[] = [
-  ['gzip', Buffer.from([0x1f, 0x8b])],
-  ['zstd', Buffer.from([0x28, 0xb5, 0x2f, 0xfd])],
-  ['bzip2', Buffer.from('BZh')],
-  ['xz', Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00])],
-];
-
 function isPlainFile(fd: number): boolean {
   return (statusOf(fd).mode & 0o170000) === S_IFREG;
 }
@@ -95,7 +95,7 @@ function isPlainFile(fd: number): boolean {
 function readStart(fd: number): Buffer {
   const file = openSync(`/proc/self/fd/${fd}`, OPEN_UNTRUSTED);
   try {
-    const start = Buffer.alloc(512);
+    const start = Buffer.alloc(SNIFF_BYTES);
     return start.subarray(0, readSync(file, start));
   } finally {
     closeSync(file);
@@ -134,24 +134,15 @@ async function holdsTar(fd: number, compression: Packing): Promise<boolean> {
   let start = Buffer.alloc(0);
   try {
     for await (const chunk of contentOf(fd, compression)) {
-      start = Buffer.concat([start, chunk.subarray(0, 512)]);
-      if (start.length >= 512) break;
+      start = Buffer.concat([start, chunk.subarray(0, SNIFF_BYTES)]);
+      if (start.length >= SNIFF_BYTES) break;
     }
   } catch (error) {
     // Damaged, or no such stream after all: a file like any other.
     if (error instanceof TareError && error.code === 'protocol') return false;
     throw error;
   }
-  return isTarHeader(start.subarray(0, 512));
-}
-
-/** Its checksum is right: the sum of all bytes, its own taken for blanks. tar(5) */
-function isTarHeader(block: Buffer): boolean {
-  if (block.length < 512) return false;
-  const said = /^[ 0]*([0-7]{1,6})/.exec(block.toString('latin1', 148, 156))?.[1];
-  let sum = 8 * 0x20;
-  for (const [at, byte] of block.entries()) if (at < 148 || at >= 156) sum += byte;
-  return said !== undefined && Number.parseInt(said, 8) === sum;
+  return isTarHeader(start);
 }
 
 class Unpacking {
@@ -177,7 +168,7 @@ class Unpacking {
     if (entry.type === 'directory') return this.#folder(parent, name, facts);
     // Over a folder too, whatever is in it, as Docker has it.
     const there = native.fstatat(parent.fd, asName(name), AT_SYMLINK_NOFOLLOW);
-    if (there && isDirectory(there)) removeEntry(parent.fd, asName(name));
+    if (there && isDirectory(there)) removeTree(parent.fd, asName(name));
     if (entry.type === 'link') return this.#link(parent, name, entry.linkName);
     await putFile(parent.fd, name, facts, (fd) => this.#write(fd, entry));
   }

@@ -2,11 +2,10 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { native } from '../../../kernel/addon.js';
+import { SEEK_DATA, SEEK_HOLE } from '../../../kernel/constants/files.js';
 import { TareError } from '../../../kernel/error.js';
 import { OPEN_UNTRUSTED } from '../../../kernel/read-regular.js';
 
-const SEEK_DATA = 3;
-const SEEK_HOLE = 4;
 const AT_ONCE = 8 << 20;
 /** A file of no more bytes is read and written, holes too: three calls to find and leave them out would cost more than it all. */
 const SMALL = Buffer.allocUnsafeSlow(64 << 10);

@@ -1,17 +1,25 @@
 /**
- * What bytes are, by how they begin. Archives come by pipe, under any name, so what is first read is looked at and then read again.
+ * What bytes are, by how they begin: media types and names of files are often wrong about it. What comes by a pipe is looked at, and then read from its
+ * beginning all the same.
  * RFC 1952 section 2.3.1; RFC 8878 section 3.1.1; pax(1), "ustar Interchange Format"
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { Compression } from '../../oci/image/index.js';
 
 /** Enough for a header of tar. */
-const SNIFF_BYTES = 512;
+export const SNIFF_BYTES = 512;
 
-/** Gives the first bytes, as many as there are up to `SNIFF_BYTES`, and the whole stream, from its beginning, to be read once. */
-export async function sniff(
-  source: AsyncIterable<Uint8Array>,
-): Promise<{ readonly head: Buffer; readonly whole: AsyncGenerator<Uint8Array, void, void> }> {
+/** A stream of which the beginning has been looked at. */
+export interface Sniffed {
+  /** The first bytes, as many as there are up to `SNIFF_BYTES`. */
+  readonly head: Buffer;
+  /** All of it, from its beginning, to be read once. */
+  readonly whole: AsyncIterable<Uint8Array>;
+  /** Lets go of it, for who does not read it: a generator that has not been begun does not end what it reads from. */
+  close(): Promise<void>;
+}
+
+export async function sniff(source: AsyncIterable<Uint8Array>): Promise<Sniffed> {
   const iterator = source[Symbol.asyncIterator]();
   const parts: Uint8Array[] = [];
   let length = 0;
@@ -32,7 +40,8 @@ export async function sniff(
       await iterator.return?.();
     }
   }
-  return { head: Buffer.concat(parts).subarray(0, SNIFF_BYTES), whole: whole() };
+  const close = async () => void (await iterator.return?.());
+  return { head: Buffer.concat(parts).subarray(0, SNIFF_BYTES), whole: whole(), close };
 }
 
 /** Of a file. */
@@ -68,11 +77,16 @@ export function foreignCompression(head: Buffer): string | undefined {
 
 /** A header with the right sum; or the end, of an archive in which there is nothing. */
 export function looksLikeTar(head: Buffer): boolean {
+  return isTarHeader(head) || (head.length >= SNIFF_BYTES && head.every((byte) => byte === 0));
+}
+
+/** A header with the right sum: that of all bytes, its own taken for blanks. tar(5) */
+export function isTarHeader(head: Buffer): boolean {
   if (head.length < SNIFF_BYTES) return false;
-  if (head.every((byte) => byte === 0)) return true;
-  const sum = Number.parseInt(head.toString('latin1', 148, 156).replace(/^ +/, ''), 8);
-  const blank = Buffer.from(head).fill(' ', 148, 156);
-  return sum === blank.reduce((total, byte) => total + byte, 0);
+  const block = Buffer.from(head.subarray(0, SNIFF_BYTES));
+  const said = /^[ 0]*([0-7]{1,6})/.exec(block.toString('latin1', 148, 156))?.[1];
+  const sum = block.fill(' ', 148, 156).reduce((total, byte) => total + byte, 0);
+  return said !== undefined && Number.parseInt(said, 8) === sum;
 }
 
 /** A JSON object or array. */
