@@ -24,6 +24,8 @@ const MAX_NAME = 255;
 
 /** @throws TareError `usage` that says which part is wrong */
 export function parseReference(text: string): Reference {
+  const [scheme] = /^[a-z][a-z-]*:\/\//i.exec(text) ?? [];
+  if (scheme) throw wrong(text, `it is written without ${JSON.stringify(scheme)}`);
   const [beforeDigest, digest, ...more] = text.split('@') as [string, string?, ...string[]];
   if (more.length > 0) throw wrong(text, 'it has more than one @');
   if (digest !== undefined && !isDigest(digest)) throw wrong(text, `${JSON.stringify(digest)} is no digest`);
@@ -34,7 +36,9 @@ export function parseReference(text: string): Reference {
   if (tag !== undefined && !TAG.test(tag))
     throw wrong(text, `${JSON.stringify(tag)} is no tag: letters, digits, "_", "." and "-", at most 128`);
   const { registry, repository } = splitName(name);
-  if (!HOST.test(registry)) throw wrong(text, `${JSON.stringify(registry)} is no registry`);
+  // The grammar takes ports and addresses that there cannot be.
+  if (!HOST.test(registry) || !URL.canParse(`https://${registry}`))
+    throw wrong(text, `${JSON.stringify(registry)} is no registry`);
   if (!PATH.test(repository)) {
     const why = /[A-Z]/.test(repository) ? 'must be lower case' : 'is no repository name';
     throw wrong(text, `${JSON.stringify(repository)} ${why}`);

@@ -150,6 +150,7 @@ it.each([
   [['login'], 'standard input is no terminal'],
   [['login', '--password-stdin'], 'needs --username'],
   [['login', 'a/b'], 'is no registry'],
+  [['login', '-u', 'a', '--password-stdin', '127.0.0.1:99999'], 'is no name of an image'],
   [['pull', 'UPPER'], 'must be lower case'],
   [['pull', '--platform', 'a/b', '--all-platforms', 'debian'], 'cannot be used together'],
   [['pull', '--platform', '/', 'debian'], 'is no platform'],
