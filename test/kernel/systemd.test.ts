@@ -1,7 +1,13 @@
 /** What is said to systemd, without one: names of scopes, properties, and D-Bus messages as bytes. */
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { annotatedProperties } from '../../runtime/kernel/systemd/annotations.js';
-import { marshal, unmarshal } from '../../runtime/kernel/systemd/marshal.js';
+import { SystemdConnection } from '../../runtime/kernel/systemd/connection.js';
+import { type DBusValue, marshal, unmarshal, type Variant } from '../../runtime/kernel/systemd/marshal.js';
 import { limitProperties } from '../../runtime/kernel/systemd/properties.js';
 import { scopeOf } from '../../runtime/kernel/systemd/scope-name.js';
 import { failureOf } from './support.js';
@@ -100,15 +106,17 @@ it('properties that annotations name are as gdbus writes them', () => {
     'org.systemd.property.KillSignal': '37',
     'org.systemd.property.TimeoutStopUSec': 'uint64 90000000',
     'org.systemd.property.TimeoutStartSec': '2',
+    'org.systemd.property.RuntimeMaxUSec': 'uint64 18446744073709551615',
     'org.systemd.property.After': "['a.service', 'b.service']",
     'org.systemd.property.DefaultDependencies': 'true',
     'com.example.other': 'x',
   });
   expect(Object.fromEntries(properties.map(([name, { signature, value }]) => [name, [signature, value]]))).toEqual({
     CollectMode: ['s', 'inactive-or-failed'],
-    KillSignal: ['i', 37],
-    TimeoutStopUSec: ['t', 90_000_000],
+    KillSignal: ['i', 37n],
+    TimeoutStopUSec: ['t', 90_000_000n],
     TimeoutStartUSec: ['t', 2_000_000n],
+    RuntimeMaxUSec: ['t', 2n ** 64n - 1n],
     After: ['as', ['a.service', 'b.service']],
     DefaultDependencies: ['b', true],
   });
@@ -119,4 +127,86 @@ it('properties that annotations name are as gdbus writes them', () => {
     'annotations["org.systemd.property.Slice"] has no value that is understood: x; y',
   );
   expect(refused('TimeoutStopSec', "'x'")).toMatch(/ is no number of seconds: 'x'$/);
+  expect(refused('TimeoutStopSec', '-1')).toMatch(/ is no number of seconds: -1$/);
+  expect(refused('TimeoutStopSec', 'uint64 18446744073709551615')).toMatch(/ is no number of seconds: /);
+  // What does not fit in its type must not become another number.
+  for (const number of ['4294967297', 'uint32 4294967296', 'uint32 -1', 'uint64 -1', 'uint64 18446744073709551616'])
+    expect(refused('TasksMax', number)).toMatch(/ has no value that is understood: /);
+  const [[, value] = []] = annotatedProperties({
+    'org.systemd.property.CPUQuotaPeriodUSec': 'uint64 18446744073709551615',
+  });
+  expect(unmarshal('v', marshal('v', [value as Variant]))).toEqual([value]);
+});
+
+describe('a connection', () => {
+  /** A manager that lets everybody in, and says this at once; it answers the first call, or goes. */
+  async function withManager(
+    letIn: Buffer,
+    onCall: (socket: Socket) => void,
+    work: (systemd: SystemdConnection) => Promise<void>,
+  ): Promise<void> {
+    const folder = mkdtempSync(join(tmpdir(), 'tare-systemd-'));
+    const server = createServer((socket) => {
+      socket.on('error', () => socket.destroy());
+      socket.once('data', () => {
+        socket.write(letIn);
+        socket.once('data', () => onCall(socket));
+      });
+    });
+    try {
+      server.listen(join(folder, 'private'));
+      await once(server, 'listening');
+      using systemd = await SystemdConnection.connect(join(folder, 'private'));
+      await work(systemd);
+    } finally {
+      server.close();
+      rmSync(folder, { recursive: true });
+    }
+  }
+
+  const PADDED = 8;
+  /** A message without a body. @param type 2 answers the call of serial 1, 4 is a signal */
+  function message(type: 2 | 4): Buffer {
+    const fields = type === 2 ? [[5, { signature: 'u', value: 1 }]] : [[3, { signature: 's', value: 'JobRemoved' }]];
+    const header = marshal('yyyyuua(yv)', ['l'.charCodeAt(0), type, 0, 1, 0, 7, fields] as readonly DBusValue[]);
+    return Buffer.concat([header, Buffer.alloc((PADDED - (header.length % PADDED)) % PADDED)]);
+  }
+  const ping = { path: '/', interface: 'a.b', member: 'Ping', signature: '', body: [] };
+
+  it('hears what a busy manager says together with letting us in', async () => {
+    const letIn = Buffer.concat([Buffer.from('OK 1234\r\n'), message(4)]);
+    const heard: string[] = [];
+    await withManager(
+      letIn,
+      (socket) => socket.write(message(2)),
+      async (systemd) => {
+        systemd.onSignal = ({ member }) => heard.push(member);
+        expect(await systemd.call(ping)).toEqual([]);
+        expect(heard).toEqual(['JobRemoved']);
+      },
+    );
+  });
+
+  it('that is lost fails the call that waits, and every later one', async () => {
+    await withManager(
+      Buffer.from('OK 1234\r\n'),
+      (socket) => socket.destroy(),
+      async (systemd) => {
+        await expect(systemd.call(ping)).rejects.toMatchObject({ code: 'protocol' });
+        await expect(systemd.call(ping)).rejects.toMatchObject({ code: 'protocol' });
+      },
+    );
+  });
+
+  it('is refused to who is not let in', async () => {
+    await expect(
+      withManager(
+        Buffer.from('REJECTED EXTERNAL\r\n'),
+        () => undefined,
+        async () => undefined,
+      ),
+    ).rejects.toMatchObject({
+      code: 'permission',
+    });
+  });
 });

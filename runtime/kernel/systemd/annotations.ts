@@ -7,7 +7,13 @@ import { TareError } from '../error.js';
 import type { Property } from './properties.js';
 
 export const SYSTEMD_PROPERTIES = 'org.systemd.property.';
-const TYPES: Readonly<Record<string, string>> = { int32: 'i', uint32: 'u', uint64: 't' };
+
+/** Numbers: D-Bus' letter for the type, and what fits in it. */
+const TYPES: Readonly<Record<string, { signature: string; least: bigint; most: bigint }>> = {
+  int32: { signature: 'i', least: -(2n ** 31n), most: 2n ** 31n - 1n },
+  uint32: { signature: 'u', least: 0n, most: 2n ** 32n - 1n },
+  uint64: { signature: 't', least: 0n, most: 2n ** 64n - 1n },
+};
 
 /**
  * What starts and stops other units (Wants=poweroff.target, Conflicts=sshd.service), acts on the machine (SuccessAction=reboot), or says
@@ -28,9 +34,9 @@ export function annotatedProperties(annotations: Readonly<Record<string, string>
       if (value === undefined) return refuse(path, `has no value that is understood: ${text}`);
       if (BEYOND.test(name)) refuse(path, 'would reach beyond the scope of the container');
       if (!/[^U]Sec$/.test(name)) return [name, value];
-      if (typeof value.value !== 'number') return refuse(path, `is no number of seconds: ${text}`);
-      const microseconds = { signature: 't', value: BigInt(Math.round(value.value * 1_000_000)) };
-      return [name.replace(/Sec$/, 'USec'), microseconds];
+      const microseconds = typeof value.value === 'bigint' ? value.value * 1_000_000n : -1n;
+      if (microseconds < 0n || microseconds >= 2n ** 64n) return refuse(path, `is no number of seconds: ${text}`);
+      return [name.replace(/Sec$/, 'USec'), { signature: 't', value: microseconds }];
     });
 }
 
@@ -38,8 +44,12 @@ function parse(text: string): Property[1] | undefined {
   if (text === 'true' || text === 'false') return { signature: 'b', value: text === 'true' };
   const quoted = /^(?:'([^'\\]*)'|"([^"\\]*)")$/.exec(text);
   if (quoted) return { signature: 's', value: quoted[1] ?? quoted[2] ?? '' };
-  const [, type = 'int32', digits] = /^(?:(int32|uint32|uint64) )?(-?\d+)$/.exec(text) ?? [];
-  if (digits !== undefined) return { signature: TYPES[type] ?? 'i', value: Number(digits) };
+  const [, type = 'int32', digits] = /^(?:(int32|uint32|uint64) )?(-?\d{1,20})$/.exec(text) ?? [];
+  const range = TYPES[type];
+  if (digits !== undefined && range !== undefined) {
+    const value = BigInt(digits);
+    return value >= range.least && value <= range.most ? { signature: range.signature, value } : undefined;
+  }
   if (!/^\[.*\]$/.test(text)) return undefined;
   const items = text
     .slice(1, -1)

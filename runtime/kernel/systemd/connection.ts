@@ -40,12 +40,14 @@ const FIELD = { path: 1, interface: 2, member: 3, errorName: 4, replySerial: 5, 
 /** The fixed part of a header: endianness, type, flags, version, length of the body, serial, length of the fields. */
 const FIXED = 16;
 const MAX_MESSAGE = 1 << 20;
+const END_OF_LINE = '\r\n';
 
 export class SystemdConnection implements Disposable {
   readonly #socket: Socket;
   readonly #waiting = new Map<number, { call: Call; resolve(body: DBusValue[]): void; reject(error: Error): void }>();
   #received = Buffer.alloc(0);
   #serial = 0;
+  #lost: Error | undefined;
   /** Called for each signal. */
   onSignal: (signal: Signal) => void = () => {};
   /** Called when nothing will come any more. */
@@ -74,6 +76,7 @@ export class SystemdConnection implements Disposable {
 
   /** @throws DBusFailure with systemd's own error */
   call(call: Call): Promise<DBusValue[]> {
+    if (this.#lost) return Promise.reject(this.#lost);
     const serial = ++this.#serial;
     const body = marshal(call.signature, call.body);
     const field = (code: number, signature: string, value: string) => [code, { signature, value }];
@@ -98,14 +101,18 @@ export class SystemdConnection implements Disposable {
     const uid = Buffer.from(String(process.geteuid?.() ?? 0)).toString('hex');
     // All at once: systemd does not look again at a message that came along with the BEGIN until the next one comes.
     this.#socket.write(`\0AUTH EXTERNAL ${uid}\r\nBEGIN\r\n`);
-    let answer = '';
-    while (!answer.endsWith('\r\n')) {
+    let said = Buffer.alloc(0);
+    while (!said.includes(END_OF_LINE) && said.length <= MAX_MESSAGE) {
       const [bytes] = await Promise.race([once(this.#socket, 'data'), once(this.#socket, 'close').then(() => [null])]);
       if (bytes === null) break;
-      answer += (bytes as Buffer).toString('latin1');
+      said = Buffer.concat([said, bytes as Buffer]);
     }
-    if (!answer.startsWith('OK '))
-      throw new TareError('permission', `systemd does not let this user in: ${JSON.stringify(answer.trim())}`);
+    const end = said.indexOf(END_OF_LINE);
+    const answer = said.toString('latin1', 0, end < 0 ? said.length : end).trim();
+    if (end < 0 || !answer.startsWith('OK '))
+      throw new TareError('permission', `systemd does not let this user in: ${JSON.stringify(answer)}`);
+    // A manager that is busy tells of what it does as soon as it has let us in.
+    this.#received = said.subarray(end + END_OF_LINE.length);
   }
 
   #receive(bytes: Buffer): void {
@@ -146,6 +153,7 @@ export class SystemdConnection implements Disposable {
   }
 
   #fail(error: Error): void {
+    this.#lost ??= error;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
     this.onLost(error);
