@@ -4,6 +4,7 @@
  */
 import { type Command, Option } from 'commander';
 import { TareError } from '../kernel/error.js';
+import { collect } from './collect.js';
 
 /** These say what is so here anyway, or nothing that counts. */
 const SILENT = ['--load', '--rm', '--force-rm', '--compress', '--builder <name>', '--isolation <default>'];
@@ -33,7 +34,7 @@ const ATTESTATIONS = ['--provenance <value>', '--sbom <value>', '--attest <value
 
 export function addForeignOptions(command: Command): Command {
   const all = [...SILENT, ...Object.keys(IGNORED), ...Object.keys(REFUSED), ...ATTESTATIONS];
-  for (const flags of all) command.addOption(new Option(flags).argParser(collectAny).hideHelp());
+  for (const flags of all) command.addOption(new Option(flags).argParser(collect).hideHelp());
   return command;
 }
 
@@ -53,8 +54,4 @@ export function checkForeignOptions(given: Readonly<Record<string, unknown>>): s
 
 function nameOf(flags: string): string {
   return flags.split(' ')[0] as string;
-}
-
-function collectAny(value: string, before: readonly string[] = []): string[] {
-  return [...before, value];
 }

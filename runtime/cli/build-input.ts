@@ -2,12 +2,12 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildContext, refuseOthers } from '../image/build/context/index.js';
-import { openInRoot } from '../image/in-root.js';
 import type { ImageStore } from '../image/store/index.js';
 import { native } from '../kernel/addon.js';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
 import { TareError } from '../kernel/error.js';
 import { OwnedFd } from '../kernel/fd.js';
+import { openInRoot } from '../kernel/in-root.js';
 import { OPEN_UNTRUSTED, readRegular, readRegularByPath } from '../kernel/read-regular.js';
 
 export interface BuildInput extends AsyncDisposable {

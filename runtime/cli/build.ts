@@ -23,6 +23,7 @@ import { writeFileAtomic } from '../kernel/files.js';
 import { addForeignOptions, checkForeignOptions } from './build-foreign.js';
 import { openInput } from './build-input.js';
 import { makeBuildProgress, type ProgressMode, plainText } from './build-progress.js';
+import { collect } from './collect.js';
 import { interruptible } from './interrupt.js';
 import { inOwnUserNamespace } from './own-users.js';
 import { print, printable, printNow } from './print.js';
@@ -235,8 +236,4 @@ function explain(error: unknown, mode: ProgressMode): number {
   const [first = '', ...excerpt] = error.message.split('\n').map(plainText);
   printNow(2, `tare: ${first}\n${excerpt.map((line) => `  ${line}\n`).join('')}`);
   return error.exitCode;
-}
-
-function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value];
 }

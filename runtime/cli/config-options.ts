@@ -11,6 +11,7 @@ import { TareError } from '../kernel/error.js';
 import { RLIM_INFINITY, RLIMITS } from '../kernel/rlimits.js';
 import { defaultProfile } from '../kernel/seccomp/index.js';
 import type { Config } from '../oci/index.js';
+import { collect } from './collect.js';
 import { parseSize } from './sizes.js';
 
 export interface ConfigOptions {
@@ -259,8 +260,4 @@ function numberOf(option: string, text: string, least: number, most = 2 ** 32 - 
   if (!/^-?\d+$/.test(text) || number < least || number > most)
     throw new TareError('usage', `${option} ${text}: must be a number from ${least} to ${most}`);
   return number;
-}
-
-function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value];
 }

@@ -8,6 +8,7 @@ import { type DefaultOptions, defaultConfig } from '../container/index.js';
 import { TareError } from '../kernel/error.js';
 import { hasOneUser } from '../kernel/user-namespace.js';
 import { type Bundle, loadBundle, MAX_USER_ID, validConfig } from '../oci/index.js';
+import { collect } from './collect.js';
 import { addConfigOptions, CONFIG_OPTIONS, type ConfigOptions, withConfigOptions } from './config-options.js';
 import { readEnvFile } from './env-file.js';
 import { parseMount, parseTmpfs, parseVolume } from './mount-options.js';
@@ -193,8 +194,4 @@ function parseCpus(text: string): number {
     throw new TareError('usage', `--cpus ${text}: must be a number such as 0.5, at least 0.01`);
   }
   return cpus;
-}
-
-function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value];
 }

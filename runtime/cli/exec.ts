@@ -1,6 +1,7 @@
 /** `tare exec`: runs another program in a container, in the foreground, with our standard streams or a terminal. */
 import { Command } from 'commander';
 import { Container, changedProcess } from '../container/index.js';
+import { collect } from './collect.js';
 import { execInForeground } from './exec-foreground.js';
 import { warn } from './report-error.js';
 import { windowSize } from './terminal-proxy.js';
@@ -48,8 +49,4 @@ Examples:
         onWarning: (sentence) => warn('tare', sentence),
       });
     });
-}
-
-function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value];
 }

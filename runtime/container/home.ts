@@ -3,8 +3,9 @@
  * else `/`. The file is the image's, so it is looked up within the root and read with bounds. passwd(5); openat2(2), RESOLVE_IN_ROOT.
  */
 import { native } from '../kernel/addon.js';
-import { O_CLOEXEC, O_DIRECTORY, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from '../kernel/constants/open.js';
+import { O_CLOEXEC, O_DIRECTORY, O_PATH } from '../kernel/constants/open.js';
 import { OwnedFd } from '../kernel/fd.js';
+import { openInRoot } from '../kernel/in-root.js';
 import { readRegularByPath } from '../kernel/read-regular.js';
 import type { Bundle } from '../oci/index.js';
 
@@ -49,17 +50,12 @@ function passwd(rootfs: string): string {
 
 /** What a file of the image holds; empty where there is none, or none that is to be read. */
 export function textInRoot(rootfs: string, path: string): string {
-  const root = new OwnedFd(native.open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC));
-  let file: OwnedFd | undefined;
+  using root = new OwnedFd(native.open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC));
   try {
-    const resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    file = new OwnedFd(native.openat2(root.fd, path, O_PATH | O_CLOEXEC, 0, resolve));
-    return readRegularByPath(file.fd, MOST).toString();
+    using file = openInRoot(root.fd, path);
+    return file ? readRegularByPath(file.fd, MOST).toString() : '';
   } catch {
-    // No such file, or one that is not to be read: an image need not have users, and then nobody has a home.
+    // One that may not be read, or is no file, or has no end: an image need not have users, and then nobody has a home.
     return '';
-  } finally {
-    file?.close();
-    root.close();
   }
 }

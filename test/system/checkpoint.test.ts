@@ -115,6 +115,10 @@ describe('with CRIU 4', () => {
         await until(() => existsSync(join(world.folder, 'vol/count')) && count() > 5);
         expect(await oci('checkpoint', '--image-path', images, 'c')).toEqual(done);
         expect(JSON.parse((await oci('list', '-f', 'json')).stdout)).toEqual([]);
+
+        const nowhere = ['restore', '-d', '--image-path', images, '--pid-file', '/nowhere/pid', '-b', path, 'other'];
+        expect((await oci(...nowhere)).stderr).toMatch(/--pid-file \/nowhere\/pid cannot be written/);
+        expect(JSON.parse((await oci('list', '-f', 'json')).stdout)).toEqual([]);
         const before = count();
 
         const pidFile = join(world.folder, 'pid');

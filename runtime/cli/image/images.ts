@@ -5,6 +5,7 @@ import { formatPlatform } from '../../image/platform.js';
 import { familiarName } from '../../image/reference.js';
 import { TareError } from '../../kernel/error.js';
 import { shortDigest } from '../../oci/image/index.js';
+import { collect } from '../collect.js';
 import { formatTable, json, print, printable } from '../print.js';
 import { formatBytes } from '../progress.js';
 import { type Fields, formatTemplate, isTemplate } from '../template.js';
@@ -50,10 +51,6 @@ Examples:
         await print(show(listImages(store).filter(isWanted), options));
       }),
     );
-}
-
-function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value];
 }
 
 /** Of several of a kind one must hold; of several kinds each. @throws TareError `usage` */

@@ -4,6 +4,7 @@ import { changedConfig } from '../../image/archive/changes.js';
 import { importRootfs } from '../../image/archive/index.js';
 import { parsePlatform } from '../../image/platform.js';
 import { parseReference } from '../../image/reference.js';
+import { collect } from '../collect.js';
 import { interruptible } from '../interrupt.js';
 import { print } from '../print.js';
 import { makeTransferProgress } from '../progress.js';
@@ -25,7 +26,7 @@ export function importCommand(): Command {
     .option(
       '-c, --change <instruction>',
       'a line of a Dockerfile that changes no file; may be given several times',
-      (value: string, before: readonly string[] = []) => [...before, value],
+      collect,
     )
     .option('-m, --message <text>', 'what its history says')
     .option('--platform <platform>', 'what it is made for, such as linux/arm64')

@@ -7,6 +7,7 @@ import { familiarName, parseReference } from '../../image/reference.js';
 import { type Pulled, pull } from '../../image/registry/index.js';
 import { ImageStore } from '../../image/store/index.js';
 import { TareError } from '../../kernel/error.js';
+import { collect } from '../collect.js';
 import { interruptible } from '../interrupt.js';
 import { inOwnUserNamespace } from '../own-users.js';
 import { print, printable } from '../print.js';
@@ -28,7 +29,7 @@ export function pullCommand(): Command {
     .option('--platform <os/arch>', 'another one than this machine’s, as linux/arm64')
     .option('--all-platforms', 'every platform of an index; none is unpacked')
     .option('--foreign-layers', 'also layers that the image says to fetch from elsewhere')
-    .option('--mirror <url>', 'ask there first; can be given again', (url: string, all: string[] = []) => [...all, url])
+    .option('--mirror <url>', 'ask there first; can be given again', collect)
     .option('--no-unpack', 'only download')
     .option('-q, --quiet', 'print nothing but the digest')
     .addHelpText(

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { CheckpointOptions } from '../../container/index.js';
 import { TareError } from '../../kernel/error.js';
+import { collect } from '../collect.js';
 import type { OciContext } from './context.js';
 
 export interface CriuFlags {
@@ -50,8 +51,4 @@ export function criuOptions(
     images: resolve(imagePath || 'checkpoint'),
     ...(workPath && { work: resolve(workPath) }),
   };
-}
-
-function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value];
 }

@@ -9,6 +9,7 @@ import { native } from '../../kernel/addon.js';
 import { TareError } from '../../kernel/error.js';
 import { identityOf, killProcess } from '../../kernel/process-identity.js';
 import { type Config, type Process, parseDocument, validProcess } from '../../oci/index.js';
+import { collect } from '../collect.js';
 import { execInForeground } from '../exec-foreground.js';
 import { windowSize } from '../terminal-proxy.js';
 import { sendConsole, sendPidfd } from './console-socket.js';
@@ -147,8 +148,4 @@ async function handOver(started: Exec, { consoleSocket, pidfdSocket, pidFile }: 
   } finally {
     if (started.console !== undefined) native.close(started.console);
   }
-}
-
-function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value];
 }

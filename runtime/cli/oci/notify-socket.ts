@@ -164,16 +164,14 @@ export class ReadyListener {
 /** Tells the manager, and waits until it has read that: `tare-oci` ends then, and systemd asks who it was that told. */
 async function tell(path: string, mainPid: number): Promise<void> {
   using socket = new OwnedFd(native.connectDatagram(path));
-  const [end, other] = native.pipe();
-  try {
-    native.sendmsg(socket.fd, Buffer.from('READY=1\n'));
-    native.sendmsg(socket.fd, Buffer.from(`MAINPID=${mainPid}\n`));
-    native.sendmsg(socket.fd, Buffer.from('BARRIER=1'), [other]);
-    native.close(other);
-    await closedOrLate(end);
-  } finally {
-    native.close(end);
-  }
+  const [read, write] = native.pipe();
+  using end = new OwnedFd(read);
+  using other = new OwnedFd(write);
+  native.sendmsg(socket.fd, Buffer.from('READY=1\n'));
+  native.sendmsg(socket.fd, Buffer.from(`MAINPID=${mainPid}\n`));
+  native.sendmsg(socket.fd, Buffer.from('BARRIER=1'), [other.fd]);
+  other.close();
+  await closedOrLate(end.fd);
 }
 
 function closedOrLate(fd: number): Promise<void> {

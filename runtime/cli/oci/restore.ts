@@ -44,10 +44,20 @@ export function restoreCommand(context: OciContext): Command {
         lsmMountContext,
         onWarning: (sentence) => warning(context.globals, sentence),
       });
-      const { pid } = container.state();
-      if (pidFile !== undefined && pid !== undefined) writePidFile(pidFile, pid);
+      if (pidFile !== undefined) await writePidOrDelete(container, pidFile);
       if (!detach) await foreground(container);
     });
+}
+
+/** Who is not told of it would not end it. */
+async function writePidOrDelete(container: Container, pidFile: string): Promise<void> {
+  try {
+    const { pid } = container.state();
+    if (pid !== undefined) writePidFile(pidFile, pid);
+  } catch (error) {
+    await deleteQuietly(container);
+    throw error;
+  }
 }
 
 /** Until it ends; it is removed then, and what it is sent meanwhile reaches it. */

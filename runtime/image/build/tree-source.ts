@@ -5,8 +5,8 @@ import { AT_EMPTY_PATH, O_CLOEXEC, O_DIRECTORY, O_RDONLY } from '../../kernel/co
 import { S_IFDIR, S_IFMT, S_IFREG } from '../../kernel/constants/stat.js';
 import { TareError } from '../../kernel/error.js';
 import { OwnedFd } from '../../kernel/fd.js';
+import { openInRoot } from '../../kernel/in-root.js';
 import { copyTree } from '../copy-tree.js';
-import { openInRoot } from '../in-root.js';
 import type { StageFiles } from './files.js';
 import type { MountSource } from './mounts.js';
 

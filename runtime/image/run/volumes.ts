@@ -8,10 +8,10 @@ import { native } from '../../kernel/addon.js';
 import { O_CLOEXEC, O_DIRECTORY, O_RDONLY } from '../../kernel/constants/open.js';
 import { TareError } from '../../kernel/error.js';
 import { OwnedFd } from '../../kernel/fd.js';
+import { openInRoot } from '../../kernel/in-root.js';
 import type { ImageConfig } from '../../oci/image/index.js';
 import type { Mount } from '../../oci/index.js';
 import { copyTree } from '../copy-tree.js';
-import { openInRoot } from '../in-root.js';
 
 export interface Volume {
   /** In the container. */

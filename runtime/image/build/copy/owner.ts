@@ -3,9 +3,9 @@
  * brings its group along. The files are the image's: read within its root and with bounds. passwd(5), group(5)
  */
 import { TareError } from '../../../kernel/error.js';
+import { openInRoot } from '../../../kernel/in-root.js';
 import { readRegularByPath } from '../../../kernel/read-regular.js';
 import { MAX_USER_ID } from '../../../oci/index.js';
-import { openInRoot } from '../../in-root.js';
 
 export interface Owner {
   readonly uid: number;

@@ -2,10 +2,10 @@
  * A path of an image as its programs see it: resolved below the image's root, wherever its links point, and never out of it.
  * openat2(2), RESOLVE_IN_ROOT
  */
-import { native } from '../kernel/addon.js';
-import { O_CLOEXEC, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from '../kernel/constants/open.js';
-import { isErrno } from '../kernel/error.js';
-import { OwnedFd } from '../kernel/fd.js';
+import { native } from './addon.js';
+import { O_CLOEXEC, O_PATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from './constants/open.js';
+import { isErrno } from './error.js';
+import { OwnedFd } from './fd.js';
 
 /**
  * An O_PATH descriptor; undefined where nothing is.
