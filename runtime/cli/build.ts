@@ -106,7 +106,12 @@ Examples:
           const result = await run(store, context, options, progress.report, signal);
           progress.close();
           for (const output of outputs) await writeOutput(store, result, output, signal);
-          await report(result, options, mode);
+          await report(
+            result,
+            options,
+            mode,
+            outputs.some(({ dest }) => dest === '-'),
+          );
         } catch (error) {
           progress.close();
           const exitCode = explain(error, mode);
@@ -211,7 +216,13 @@ function pair(option: string, text: string, env?: NodeJS.ProcessEnv): [string, s
   return value === undefined ? [] : [[name, value]];
 }
 
-async function report({ digest, imageId }: BuildResult, options: Options, mode: ProgressMode): Promise<void> {
+/** @param isTaken an archive has gone to standard output, and nothing comes after it */
+async function report(
+  { digest, imageId }: BuildResult,
+  options: Options,
+  mode: ProgressMode,
+  isTaken: boolean,
+): Promise<void> {
   if (options.iidfile !== undefined) writeFileAtomic(resolve(options.iidfile), imageId, { mode: 0o644 });
   if (options.metadataFile !== undefined) {
     const names = (options.tag ?? []).map((name) => fullName(parseReference(name))).join(',');
@@ -222,7 +233,7 @@ async function report({ digest, imageId }: BuildResult, options: Options, mode: 
     };
     writeFileAtomic(resolve(options.metadataFile), `${JSON.stringify(facts, null, 2)}\n`, { mode: 0o644 });
   }
-  if (mode === 'quiet') await print(`${imageId}\n`);
+  if (mode === 'quiet') await (isTaken ? undefined : print(`${imageId}\n`));
   else printNow(2, `image ${imageId}\n${(options.tag ?? []).map((name) => `named ${printable(name)}\n`).join('')}`);
 }
 

@@ -45,6 +45,15 @@ describe('tare build', () => {
     expect((await world.tare(['run', 'two:2'])).stdout).toBe('hello world\n');
   });
 
+  it('writes nothing behind an archive on standard output', async () => {
+    writeFileSync(join(context, 'Dockerfile'), 'FROM scratch\nCOPY <<E /file\nx\nE\n');
+    const script = 'tare build $2 -o - "$1" > "$3" && tail -c 1024 "$3" | tr -d "\\0" | wc -c && tar -xOf "$3" file';
+    for (const quiet of ['-q', '--no-cache']) {
+      const ran = await world.run(['sh', '-c', script, 'sh', context, quiet, join(world.folder, 'out.tar')]);
+      expect(ran).toMatchObject({ status: 0, stdout: '0\nx\n' });
+    }
+  });
+
   it('does a step once that two processes come to at the same time', async () => {
     writeFileSync(
       join(context, 'Dockerfile'),

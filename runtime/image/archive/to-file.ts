@@ -89,6 +89,8 @@ function explain(error: unknown, name: string): unknown {
     return new TareError('no-space', `${name} cannot be written: the disk is full`, { cause: error });
   if (code === 'EPIPE')
     return new TareError('system-call', `${name} cannot be written: nobody reads it any more`, { cause: error });
+  if (code === 'EISDIR')
+    return new TareError('usage', `${name} is a folder: the archive needs a name in it`, { cause: error });
   if (code === 'ENOENT')
     return new TareError('not-found', `${name} cannot be made: its folder does not exist`, { cause: error });
   return new TareError(code === 'EACCES' || code === 'EPERM' ? 'permission' : 'system-call', `${name}: ${message}`, {

@@ -1,10 +1,8 @@
 /** What ADD downloads: each address once a build, into a folder that goes with the build, and known by what came. */
 import { join } from 'node:path';
-import { TareError } from '../../kernel/error.js';
 import type { ImageStore, Scratch } from '../store/index.js';
 import type { CopyItem, Download } from './copy/index.js';
 import type { Keyed } from './key.js';
-import { withoutUserInfo } from './user-info.js';
 
 export class Downloads implements AsyncDisposable {
   readonly #store: ImageStore;
@@ -48,8 +46,7 @@ export class Downloads implements AsyncDisposable {
     // Loaded only when it is needed: HTTP and TLS are much to load.
     const { download } = await import('./copy/index.js');
     const got = await download(address, path, { ...(checksum !== undefined && { checksum }), signal: this.#signal });
-    if (got.name !== '') return { ...got, path };
-    throw new TareError('config', `${withoutUserInfo(address)} has no file name: ADD cannot tell what to call it`);
+    return { ...got, path };
   }
 }
 

@@ -45,6 +45,8 @@ it('writes what has been built', async () => {
   await expect(stopped).rejects.toThrow();
   expect(existsSync(at('none.tar'))).toBe(false);
   for (const type of ['tar', 'oci'] as const) {
+    const folder = writeOutput(builder.store, built, { type, dest: at('full') });
+    await expect(folder).rejects.toThrow(/full is a folder: the archive needs a name in it/);
     const nowhere = writeOutput(builder.store, built, { type, dest: at('nosuch/out.tar') });
     await expect(nowhere).rejects.toMatchObject({
       code: 'not-found',

@@ -199,7 +199,7 @@ function failure(address: string, error: unknown, { signal }: DownloadOptions): 
 }
 
 function nameOf(url: URL): string {
-  const last = url.pathname.split('/').at(-1) ?? '';
+  const last = url.pathname.replace(/\/+$/, '').split('/').at(-1) ?? '';
   let name = last;
   try {
     name = decodeURIComponent(last);

@@ -32,7 +32,7 @@ export type CopyItem =
   | { readonly kind: 'selected'; readonly selected: Selected }
   /** A here-document: mode 0644. */
   | { readonly kind: 'content'; readonly name: string; readonly content: Uint8Array }
-  /** A download, which lies in a file of this machine: mode 0600. */
+  /** A download, which lies in a file of this machine: mode 0600. Its name is empty where its address has none. */
   | { readonly kind: 'download'; readonly name: string; readonly path: string; readonly mtimeNs?: bigint };
 
 export interface CopyOptions {
@@ -127,6 +127,11 @@ class Copy {
     const fd = native.open(path, 0);
     try {
       if (await this.#unpacked(fd, name, this.#options.unpack === 'all')) return;
+      if (name === '' && this.#isFolder)
+        throw new TareError(
+          'config',
+          `the address ends without the name of a file, so ${JSON.stringify(this.#destination)} cannot be a folder: write what the file is to be called`,
+        );
       using target = this.#targetOf(bytesOf(name));
       const facts = { mode: S_IFREG | 0o600, owner: ROOT, attributes: [], ...(mtimeNs !== undefined && { mtimeNs }) };
       const { size } = statusOf(fd);

@@ -52,6 +52,26 @@ describe('downloads', () => {
     );
   });
 
+  it('are called what the address ends with; where that is nothing, what the destination says', async () => {
+    await serve(
+      (_, response) => response.end('hello'),
+      async (address, path) => {
+        expect((await download(`${address}/a/b/`, path)).name).toBe('b');
+        rmSync(path);
+        const { name } = await download(`${address}/?x=/y`, path);
+        expect(name).toBe('');
+        await withPlace(async ({ root, items }) => {
+          await items([{ kind: 'download', name, path }], '/n/file');
+          expect(readFileSync(join(root, 'n/file'), 'utf8')).toBe('hello');
+          for (const folder of ['/n', '/new/'])
+            await expect(items([{ kind: 'download', name, path }], folder)).rejects.toThrow(
+              `the address ends without the name of a file, so "${folder}" cannot be a folder`,
+            );
+        });
+      },
+    );
+  });
+
   it.each<[string, RequestListener, object, string]>([
     ['404', (_, response) => response.writeHead(404).end(), {}, 'answers 404'],
     ['500', (_, response) => response.writeHead(500).end(), {}, 'answers 500'],
