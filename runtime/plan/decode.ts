@@ -1,9 +1,10 @@
 /**
- * Bytes to a plan: the reverse of encode.ts, for `tare plan` of a binary, for tests, and for whoever shows a plan that it
- * did not make. The bytes are not trusted: whatever stage would refuse is refused here, with a TareError (`plan`). Names,
- * fields and whys are not in the bytes, so slots are called by number.
+ * Bytes to a plan: the reverse of encode.ts, for tests, and for whoever shows a plan that it did not make. The bytes are not
+ * trusted: whatever stage would refuse is refused here, with a TareError (`plan`). Names, fields and whys are not in the
+ * bytes, so slots are called by number.
  */
 
+import { isUtf8 } from 'node:buffer';
 import { errnoName } from '../kernel/errno.js';
 import { TareError } from '../kernel/error.js';
 import { checkPlan } from './check.js';
@@ -150,9 +151,8 @@ class Decoder {
     const length = this.#bytes.readUInt32LE(at + 4);
     const range = this.#range(this.#bytes.readUInt32LE(at), length + 1);
     if (range.indexOf(0) !== length) refuse('a string does not end where it says');
-    const text = range.toString('utf8', 0, length);
-    if (Buffer.byteLength(text) !== length) refuse('a string is not UTF-8');
-    return text;
+    if (!isUtf8(range)) refuse('a string is not UTF-8');
+    return range.toString('utf8', 0, length);
   }
 
   #range(offset: number, length: number): Buffer {

@@ -11,7 +11,7 @@ export type Lane = 'outside' | 'bridge' | 'inside';
 /** All lanes, in the order in which a plan numbers those that it has: `outside` is always 0. */
 export const LANES = ['outside', 'bridge', 'inside'] as const satisfies readonly Lane[];
 
-/** A value that an earlier step produces: a descriptor or a pid. Made by `PlanBuilder.slot`; its type is checked by the compiler and at encoding. */
+/** A value that an earlier step produces: a descriptor or a pid. Made by a `PlanBuilder`; its type is checked by the compiler and at encoding. */
 export interface Slot<T extends 'fd' | 'pid' = 'fd' | 'pid'> {
   readonly slot: number;
   readonly type: T;

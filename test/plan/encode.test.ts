@@ -73,6 +73,15 @@ describe('encode and decode', () => {
     );
   });
 
+  it('refuses a string that is not UTF-8, also one whose replacement is as long', () => {
+    const b = new PlanBuilder();
+    b.outside.sethostname({ name: '\u{1F600}' });
+    const bytes = encodePlan(b.build());
+    // F0 9F 98 and a letter: what is not UTF-8 would be read as U+FFFD, which has three bytes as well.
+    bytes[bytes.indexOf('\u{1F600}') + 3] = 'x'.charCodeAt(0);
+    expect(() => decodePlan(bytes)).toThrow('not UTF-8');
+  });
+
   it.each([
     [HEADER.version, 'version'],
     [HEADER.arch, 'architecture'],

@@ -19,6 +19,7 @@ import {
   compress,
   compressionOf,
   decompressed,
+  drained,
   foreignCompression,
   looksLikeTar,
   sniff,
@@ -185,15 +186,4 @@ async function* into(stream: Transform, source: AsyncIterable<Uint8Array>): Asyn
   } finally {
     if (!whole) stream.destroy();
   }
-}
-
-/** Resolves also when it is over. */
-function drained(stream: Transform): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      stream.off('drain', done).off('close', done);
-      resolve();
-    };
-    stream.on('drain', done).on('close', done);
-  });
 }

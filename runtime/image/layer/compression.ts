@@ -70,7 +70,8 @@ async function feed(source: AsyncIterable<Uint8Array>, stream: Transform): Promi
   if (!stream.destroyed) stream.end();
 }
 
-function drained(stream: Transform): Promise<void> {
+/** Resolves when the stream takes more, and also when it is over, which `once(stream, 'drain')` does not. */
+export function drained(stream: Transform): Promise<void> {
   if (stream.destroyed) return Promise.resolve();
   return new Promise((resolve) => {
     const done = () => {

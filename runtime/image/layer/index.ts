@@ -1,7 +1,7 @@
 /** Layers: tar archives read and written, packed and unpacked, applied to a folder and settled over the layers below. */
 export { type AppliedLayer, type ApplyOptions, applyLayer } from './apply.js';
 export { type Budget, DEFAULT_BUDGET, Meter } from './budget.js';
-export { type CompressOptions, compress, decompress, decompressed } from './compression.js';
+export { type CompressOptions, compress, decompress, decompressed, drained } from './compression.js';
 export type { Skipped, Unsettled, UnsettledLink } from './layer-writer.js';
 export { type SettleOptions, settleLayer } from './settle.js';
 export {

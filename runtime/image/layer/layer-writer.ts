@@ -7,19 +7,18 @@ import {
   O_CREAT,
   O_EXCL,
   O_NOFOLLOW,
-  O_PATH,
   O_WRONLY,
-  RESOLVE_NO_SYMLINKS,
 } from '../../kernel/constants/open.js';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT } from '../../kernel/constants/stat.js';
 import { isErrno } from '../../kernel/error.js';
 import type { Name } from '../../kernel/native-files.js';
 import { removeTree } from '../../kernel/tree.js';
+import { Attributes } from './attributes.js';
 import type { Meter } from './budget.js';
 import { BELOW, type Folder, Folders } from './folders.js';
 import { joinName, kernelName, OPAQUE, refused, splitEntryName, splitLinkName, WHITEOUT } from './names.js';
 import type { TarEntry } from './tar/types.js';
-import { isOverlayXattr, isWhiteout, makeOpaque, makeWhiteout, type OverlayFlavour } from './whiteout.js';
+import { isWhiteout, makeOpaque, makeWhiteout, type OverlayFlavour } from './whiteout.js';
 
 /** What must be done once the layers below are there. Names are latin1, a character a byte. */
 export interface Unsettled {
@@ -38,9 +37,9 @@ export interface UnsettledLink {
 }
 
 export interface Skipped {
-  devices: number;
+  readonly devices: number;
   /** Attributes of the overlay itself, or such as this file system or user cannot have. */
-  xattrs: number;
+  readonly xattrs: number;
 }
 
 const NODE_TYPES = { character: S_IFCHR, block: S_IFBLK, fifo: S_IFIFO } as const;
@@ -52,7 +51,8 @@ export class LayerWriter {
   readonly #skipDevices: boolean;
   readonly #unnamed = new Set<string>(['']);
   readonly #links = new Map<string, UnsettledLink>();
-  readonly #skipped: Skipped = { devices: 0, xattrs: 0 };
+  readonly #attributes: Attributes;
+  #skippedDevices = 0;
 
   constructor(
     target: number,
@@ -60,6 +60,7 @@ export class LayerWriter {
     { overlay = 'trusted', devices = 'make' }: { overlay?: OverlayFlavour; devices?: 'make' | 'skip' },
   ) {
     this.#meter = meter;
+    this.#attributes = new Attributes(meter);
     this.#overlay = overlay;
     this.#skipDevices = devices === 'skip';
     this.#folders = new Folders(target, {
@@ -90,7 +91,8 @@ export class LayerWriter {
   finish(): { unsettled: Unsettled; skipped: Skipped } {
     this.#folders.finish();
     const folders = [...this.#unnamed].sort((a, b) => depth(a) - depth(b));
-    return { unsettled: { folders, links: [...this.#links.values()] }, skipped: this.#skipped };
+    const skipped = { devices: this.#skippedDevices, xattrs: this.#attributes.skippedXattrs };
+    return { unsettled: { folders, links: [...this.#links.values()] }, skipped };
   }
 
   close(): void {
@@ -128,7 +130,7 @@ export class LayerWriter {
     this.#unnamed.delete(folder.path);
     native.fchownat(folder.fd, '', entry.uid, entry.gid, AT_EMPTY_PATH);
     native.fchmodat(folder.fd, '', entry.mode, AT_EMPTY_PATH);
-    this.#setXattrs(folder.fd, entry);
+    this.#attributes.setXattrs(folder.fd, entry);
     folder.times = { atimeNs: entry.atimeNs ?? entry.mtimeNs, mtimeNs: entry.mtimeNs };
   }
 
@@ -139,7 +141,7 @@ export class LayerWriter {
     try {
       if (entry.sparse) await this.#writeSparse(fd, entry);
       else if (entry.stored > 0) for await (const chunk of entry.chunks()) native.write(fd, chunk);
-      this.#setAttributes(fd, '', AT_EMPTY_PATH, entry);
+      this.#attributes.set(fd, '', AT_EMPTY_PATH, entry);
     } finally {
       native.close(fd);
     }
@@ -215,52 +217,13 @@ export class LayerWriter {
       if (type === S_IFCHR && entry.major === 0 && entry.minor === 0)
         throw refused(entry.name, 'is the device 0:0, which means a removed file');
       if (device && this.#skipDevices) {
-        this.#skipped.devices++;
+        this.#skippedDevices++;
         return;
       }
       const [major, minor] = device ? [entry.major, entry.minor] : [0, 0];
       this.#replacing(parent, base, (name) => native.mknodat(parent.fd, name, type | 0o600, major, minor));
     }
-    this.#setAttributes(parent.fd, kernelName(base), AT_SYMLINK_NOFOLLOW, entry);
-  }
-
-  /** The order matters: a new owner takes setuid bits and capabilities away, chown(2). */
-  #setAttributes(fd: number, name: Name, flags: number, entry: TarEntry): void {
-    native.fchownat(fd, name, entry.uid, entry.gid, flags);
-    if (entry.type !== 'symlink') native.fchmodat(fd, name, entry.mode, flags);
-    if (entry.xattrs.length > 0) {
-      if (flags === AT_EMPTY_PATH) this.#setXattrs(fd, entry);
-      else {
-        const file = native.openat2(fd, name, O_PATH | O_NOFOLLOW, 0, BELOW & ~RESOLVE_NO_SYMLINKS);
-        try {
-          this.#setXattrs(file, entry);
-        } finally {
-          native.close(file);
-        }
-      }
-    }
-    native.utimensat(fd, name, entry.atimeNs ?? entry.mtimeNs, entry.mtimeNs, flags);
-  }
-
-  #setXattrs(fd: number, entry: TarEntry): void {
-    const { xattrs, xattrBytes } = this.#meter.budget;
-    if (entry.xattrs.length > xattrs) throw refused(entry.name, `has more than ${xattrs} extended attributes`);
-    for (const { name, value } of entry.xattrs) {
-      if (value.length > xattrBytes)
-        throw refused(entry.name, `has an extended attribute of more than ${xattrBytes} bytes`);
-      this.#meter.addXattr(name, value);
-      if (isOverlayXattr(name.toString('latin1'))) {
-        this.#skipped.xattrs++;
-        continue;
-      }
-      try {
-        native.setxattr(fd, name, value);
-      } catch (error) {
-        // This file system has none such, or they are not this user's to set: `user.` of a symbolic link, `trusted.` in a user namespace.
-        if (!isErrno(error, 'EOPNOTSUPP', 'EPERM')) throw error;
-        this.#skipped.xattrs++;
-      }
-    }
+    this.#attributes.set(parent.fd, kernelName(base), AT_SYMLINK_NOFOLLOW, entry);
   }
 
   /** Hides what the layers below have; never what this layer itself has. */
