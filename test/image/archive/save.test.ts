@@ -211,7 +211,14 @@ describe('importing a root file system', () => {
     });
     expect(author).toBe('me');
     expect(() => changedConfig(['RUN true'])).toThrow('changes files');
-    expect(() => changedConfig(['NONSENSE x'])).toThrow('NONSENSE');
+    for (const [line, why] of [
+      ['NONSENSE x', /^--change NONSENSE x: there is no instruction "NONSENSE"$/],
+      ['ENV A', /^--change ENV A: ENV needs a value: A=…$/],
+      ['EXPOSE x', /^--change EXPOSE x: "x" is no port: [^\n]*$/],
+    ] as const)
+      expect(() => changedConfig(['CMD a \\\n b', line])).toThrow(
+        expect.objectContaining({ message: expect.stringMatching(why) }),
+      );
   });
 });
 
