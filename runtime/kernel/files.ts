@@ -46,13 +46,12 @@ export function makeFolders(path: string, mode = 0o700): void {
   }
 }
 
-/** Where nobody can make a folder: in /proc, whose parents are there, and below a file. mkdir(2), ENOENT and ENOTDIR */
+/** Where nobody can make a folder: in /proc, whose parents are there, below a file, and in the place of one. mkdir(2), ENOENT, ENOTDIR and EEXIST */
 export function isUnmakable(error: unknown): error is NodeJS.ErrnoException {
   if (!(error instanceof Error)) return false;
-  const { code, syscall } = error as NodeJS.ErrnoException;
-  return (
-    (code === 'ENOENT' && syscall === 'mkdir') || (code === 'ENOTDIR' && (syscall === 'mkdir' || syscall === 'stat'))
-  );
+  const { code = '', syscall } = error as NodeJS.ErrnoException;
+  if (syscall === 'mkdir') return ['ENOENT', 'ENOTDIR', 'EEXIST'].includes(code);
+  return syscall === 'stat' && code === 'ENOTDIR';
 }
 
 function writeNew(

@@ -30,7 +30,7 @@ describe('folders', () => {
       expect(() => makeFolders('/proc/no/such')).toThrow(expect.objectContaining({ code: 'ENOENT', path: '/proc/no' }));
       writeFileSync(join(folder, 'file'), '');
       expect(() => makeFolders(join(folder, 'file/x'))).toThrow(expect.objectContaining({ code: 'ENOTDIR' }));
-      for (const path of ['/proc/no/such', join(folder, 'file/x')])
+      for (const path of ['/proc/no/such', join(folder, 'file/x'), join(folder, 'file')])
         expect(isUnmakable(thrownBy(() => makeFolders(path)))).toBe(true);
       expect(isUnmakable(thrownBy(() => readFileSync('/proc/no/such')))).toBe(false);
     }));

@@ -239,6 +239,20 @@ describe('tare image verify, image prune and system df', () => {
     expect(await said('images', '-q')).toBe(`${old.id.slice(7, 19)}\n`);
   });
 
+  it('say what to do where the names cannot be read, and the blobs stay meanwhile', async () => {
+    const before = readdirSync(join(store.root, 'blobs/sha256'));
+    writeFileSync(join(store.root, 'index.json'), '{"schemaVersion": 2, "manif');
+    for (const command of [['images'], ['image', 'prune', '--all'], ['run', 'app'], ['rmi', 'app']])
+      expect(await tare(...command)).toMatchObject({
+        status: 125,
+        stderr: expect.stringMatching(
+          /^tare: [^\n]*index\.json is no JSON, [^\n]*: remove it, and pull again, [^\n]*\n$/,
+        ),
+      });
+    expect((await tare('image', 'verify', '-q')).status).toBe(1);
+    expect(readdirSync(join(store.root, 'blobs/sha256'))).toEqual(before);
+  });
+
   it('make room', async () => {
     writeFileSync(join(store.root, 'ingest', `sha256-${'0'.repeat(64)}`), Buffer.alloc(10_000));
     const rows = JSON.parse(await said('system', 'df', '--json')) as { kind: string; count: number; bytes: number }[];

@@ -116,10 +116,14 @@ export class LayoutNames implements ImageNames {
       value = JSON.parse(readFileSync(this.#path, 'utf8'));
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
-      throw new TareError('protocol', `${this.#path} is no JSON: what wrote it last did not finish`, {
-        cause: error,
-        path: this.#path,
-      });
+      throw new TareError(
+        'protocol',
+        `${this.#path} is no JSON, as what wrote it last did not finish: remove it, and pull again, which finds what is here`,
+        {
+          cause: error,
+          path: this.#path,
+        },
+      );
     }
     return parseIndex(value, { what: this.#path });
   }
