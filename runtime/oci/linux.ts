@@ -4,7 +4,7 @@
  */
 import { i64, id, idMappings, u32 } from './fields.js';
 import { resourcesSchema } from './resources.js';
-import { array, flag, integer, mapped, object, optional, record, type TypeOf, text, word } from './schema.js';
+import { array, closed, flag, integer, mapped, object, optional, record, type TypeOf, text, word } from './schema.js';
 import { seccompSchema } from './seccomp.js';
 
 export const NAMESPACE_TYPES = ['mount', 'pid', 'network', 'ipc', 'uts', 'user', 'cgroup', 'time'] as const;
@@ -14,7 +14,8 @@ const namespace = object({ type: word(NAMESPACE_TYPES), path: optional(text) });
 
 /** Added to the clock of the host. `nanosecs` is below a second; a whole that is negative has negative `secs`. */
 const timeOffset = object({ secs: optional(i64), nanosecs: optional(integer(0, 999_999_999)) });
-const timeOffsets = object({ monotonic: optional(timeOffset), boottime: optional(timeOffset) });
+/** By the name of the clock. */
+const timeOffsets = closed({ monotonic: optional(timeOffset), boottime: optional(timeOffset) });
 
 /** `fileMode` may come with the bits of the type too, as stat(2) has them: engines send it so. */
 const device = object({

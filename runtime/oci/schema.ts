@@ -51,6 +51,19 @@ export function object<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
   };
 }
 
+/** An object whose names are words of a closed list: another one is an unknown value, not an unknown field. */
+export function closed<F extends Fields>(fields: F): Schema<ObjectOf<F>> {
+  const [inner, names] = [object(fields), Object.keys(fields)];
+  return {
+    read(value, path, faults) {
+      for (const name of isRecord(value) ? Object.keys(value) : [])
+        if (!names.includes(name))
+          faults.push({ path: `${path}[${JSON.stringify(name)}]`, message: `is none of ${names.join(', ')}` });
+      return inner.read(value, path, faults);
+    },
+  };
+}
+
 export function optional<T>(schema: Schema<T>): Optional<T> {
   return { optional: true, read: (value, path, faults) => schema.read(value, path, faults) };
 }

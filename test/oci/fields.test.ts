@@ -36,6 +36,7 @@ it.each<[path: string, value: unknown, at: string, why: string]>([
   ['linux.uidMappings', [{ containerID: 0, hostID: 0, size: 0 }], 'linux.uidMappings[0].size', 'from 1 to'],
   ['linux.timeOffsets', { monotonic: { secs: '1' } }, 'linux.timeOffsets.monotonic.secs', 'an integer'],
   ['linux.timeOffsets', { boottime: { nanosecs: 1e9 } }, 'linux.timeOffsets.boottime.nanosecs', 'from 0 to 999999999'],
+  ['linux.timeOffsets', { realtime: { secs: 1 } }, 'linux.timeOffsets["realtime"]', 'is none of monotonic, boottime'],
   ['linux.devices', [{ path: '/dev/x', type: 'x' }], 'linux.devices[0].type', 'one of c, u, b, p'],
   ['linux.devices', [{ path: '/dev/x', type: 'c', major: 4096, minor: 0 }], 'linux.devices[0].major', 'from 0 to 4095'],
   ['linux.netDevices', { eth0: 'eth1' }, 'linux.netDevices["eth0"]', 'an object'],
