@@ -8,7 +8,7 @@ import { TareError } from '../kernel/error.js';
 import { OCI_VERSION } from '../oci/index.js';
 import { prepareCommand, version } from './main.js';
 import { type Globals, OciContext } from './oci/context.js';
-import { checkLog, log, withEngineWords } from './oci/log.js';
+import { checkLog, errorLine, log, withEngineWords } from './oci/log.js';
 import { reportError } from './report-error.js';
 
 interface Entry {
@@ -107,7 +107,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     await oci.parseAsync([...argv]);
   } catch (error) {
     const told = withEngineWords(error);
-    if (reportError('tare-oci', told) === 0) return;
+    if (reportError('tare-oci', told, (sentence) => errorLine(context.globals, sentence)) === 0) return;
     if (told instanceof Error) logError(context, told);
     process.exitCode = wanted === 'exec' ? EXEC_FAILURE : OWN_FAILURE;
   }

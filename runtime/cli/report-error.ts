@@ -9,13 +9,17 @@ import { printable, printNow } from './print.js';
 
 const OWN_FAILURE = 125;
 
-/** Prints the error, if there is something to say, and returns the exit code. */
-export function reportError(program: string, error: unknown): number {
+/** Prints the error, if there is something to say, and returns the exit code. @param asLine how the sentence is written, without its newline */
+export function reportError(
+  program: string,
+  error: unknown,
+  asLine: (sentence: string) => string = (sentence) => `${program}: ${sentence}`,
+): number {
   if (error instanceof CommanderError && error.exitCode === 0) return 0; // help, version
   // A command without the subcommand that it needs: its help has been printed and says all there is to say.
   if (error instanceof CommanderError && error.code === 'commander.help') return OWN_FAILURE;
   // Written at once: process.stderr would make a pipe non-blocking for everybody who shares it.
-  printNow(2, `${program}: ${sentence(error)}\n`);
+  printNow(2, `${asLine(sentence(error))}\n`);
   if (process.env.TARE_DEBUG && error instanceof Error) printNow(2, `${error.stack}\n`);
   return error instanceof TareError ? error.exitCode : OWN_FAILURE;
 }

@@ -33,17 +33,17 @@ export function addCreateOptions(command: Command): Command {
   return command
     .argument('<container-id>', 'a name of its own on this machine')
     .option('-b, --bundle <dir>', 'the bundle: a folder with config.json', (text) => text || '.', '.')
-    .option('--console-socket <path>', 'send the terminal’s master to this socket', given)
-    .option('--pidfd-socket <path>', 'send a pidfd of its first process to this socket', given)
-    .option('--pid-file <file>', 'write the pid of its first process to this file', given)
+    .option('--console-socket <path>', 'send the terminal’s master to this socket')
+    .option('--pidfd-socket <path>', 'send a pidfd of its first process to this socket')
+    .option('--pid-file <file>', 'write the pid of its first process to this file')
     .option('--no-pivot', 'do not use pivot_root: for a root in an initramfs, which cannot be left')
     .option('--no-new-keyring', 'keep the session keyring of the caller')
     .option('--preserve-fds <number>', 'pass on so many descriptors, from 3 on', '0');
 }
 
-/** As runc has it, a text that is empty is not given: scripts write `--pid-file "$file"`. */
-export function given(text: string): string | undefined {
-  return text || undefined;
+/** As runc has it, an option with an empty text is not given: scripts write `--pid-file "$file"`. */
+export function withoutEmpty<T extends object>(flags: T): T {
+  return Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== '')) as T;
 }
 
 /** Creates the container and leaves it waiting; its terminal and its pid are where the options say. */

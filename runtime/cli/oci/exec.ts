@@ -14,7 +14,7 @@ import { execInForeground } from '../exec-foreground.js';
 import { windowSize } from '../terminal-proxy.js';
 import { sendConsole, sendPidfd } from './console-socket.js';
 import type { OciContext } from './context.js';
-import { given, preserved, writePidFile } from './create-options.js';
+import { preserved, withoutEmpty, writePidFile } from './create-options.js';
 import { debugging } from './debug.js';
 import { warning } from './log.js';
 
@@ -42,16 +42,16 @@ export function execCommand(context: OciContext): Command {
   return new Command('exec')
     .argument('<container-id>')
     .argument('[command...]', 'the program and its arguments; not with --process')
-    .option('--console-socket <path>', 'send the terminal’s master to this socket', given)
-    .option('--pidfd-socket <path>', 'send a pidfd of the process to this socket', given)
-    .option('--cwd <dir>', 'where the program starts', given)
+    .option('--console-socket <path>', 'send the terminal’s master to this socket')
+    .option('--pidfd-socket <path>', 'send a pidfd of the process to this socket')
+    .option('--cwd <dir>', 'where the program starts')
     .option('-e, --env <NAME=value>', 'set an environment variable', collect)
     .option('-t, --tty', 'give it a terminal')
-    .option('-u, --user <user>', 'run as this user: UID[:GID], or names that the container knows', given)
+    .option('-u, --user <user>', 'run as this user: UID[:GID], or names that the container knows')
     .option('-g, --additional-gids <gid>', 'another group that it is in', collect)
-    .option('-p, --process <file>', 'a process.json that says all of this', given)
+    .option('-p, --process <file>', 'a process.json that says all of this')
     .option('-d, --detach', 'do not wait for it')
-    .option('--pid-file <file>', 'write its pid to this file', given)
+    .option('--pid-file <file>', 'write its pid to this file')
     .option('--process-label <label>', 'its SELinux label')
     .option('--apparmor <profile>', 'its AppArmor profile')
     .option('--no-new-privs', 'no program that it starts gets more rights than it has')
@@ -61,7 +61,7 @@ export function execCommand(context: OciContext): Command {
     .option('--ignore-paused', 'also in a paused container, where it waits')
     .passThroughOptions()
     .action(async (id: string, words: string[], flags: ExecFlags) => {
-      process.exitCode = await exec(context, id, words, flags);
+      process.exitCode = await exec(context, id, words, withoutEmpty(flags));
     });
 }
 

@@ -27,6 +27,11 @@ function append(path: string | undefined, text: string): void {
   }
 }
 
+/** An error as standard error has it, without the newline: what is to be JSON is that also where there is no log. */
+export function errorLine({ log: path, logFormat }: Globals, message: string): string {
+  return logFormat === 'json' && !path ? entry('json', 'error', message).trimEnd() : `tare-oci: ${message}`;
+}
+
 /** Only with `--debug`; where there is no log, on standard error. */
 export function debug(globals: Globals, message: string): void {
   if (!globals.debug) return;
@@ -43,6 +48,7 @@ function entry(format: Globals['logFormat'], level: string, msg: string): string
 /** A sentence that does not end the command: to the log, or where there is none to standard error, which is the container's as well. */
 export function warning(globals: Globals, sentence: string): void {
   if (globals.log) log(globals, 'warning', sentence);
+  else if (globals.logFormat === 'json') printNow(2, entry('json', 'warning', sentence));
   else warn('tare-oci', sentence);
 }
 

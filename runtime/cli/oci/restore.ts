@@ -6,7 +6,7 @@ import { loadBundle } from '../../oci/index.js';
 import { deleteQuietly } from '../run.js';
 import { SignalForwarder } from '../signal-forwarder.js';
 import type { OciContext } from './context.js';
-import { writePidFile } from './create-options.js';
+import { withoutEmpty, writePidFile } from './create-options.js';
 import { addCriuOptions, type CriuFlags, criuOptions } from './criu-options.js';
 import { warning } from './log.js';
 
@@ -21,7 +21,7 @@ interface RestoreFlags extends CriuFlags {
 
 export function restoreCommand(context: OciContext): Command {
   return addCriuOptions(new Command('restore'))
-    .option('-b, --bundle <dir>', 'the bundle: a folder with config.json', '.')
+    .option('-b, --bundle <dir>', 'the bundle: a folder with config.json', (text) => text || '.', '.')
     .option('-d, --detach', 'do not wait for it')
     .option('--pid-file <file>', 'write the pid of its first process to this file')
     .option('--console-socket <path>', 'refused: a container with a terminal cannot be checkpointed')
@@ -30,7 +30,7 @@ export function restoreCommand(context: OciContext): Command {
     .option('--lsm-profile <type:name>', 'another profile of AppArmor or SELinux')
     .option('--lsm-mount-context <context>', 'another SELinux context of its mounts')
     .action(async (id: string, flags: RestoreFlags) => {
-      const { bundle, detach, pidFile, consoleSocket, lsmProfile, lsmMountContext, ...common } = flags;
+      const { bundle, detach, pidFile, consoleSocket, lsmProfile, lsmMountContext, ...common } = withoutEmpty(flags);
       if (consoleSocket !== undefined)
         throw new TareError('unsupported', '--console-socket: a container with a terminal cannot be checkpointed');
       if (context.globals.systemdCgroup)

@@ -6,7 +6,14 @@ import { TareError } from '../../kernel/error.js';
 import { loadBundle } from '../../oci/index.js';
 import { runInForeground } from '../run.js';
 import type { OciContext } from './context.js';
-import { addCreateOptions, type CreateFlags, createDetached, creation, writePidFile } from './create-options.js';
+import {
+  addCreateOptions,
+  type CreateFlags,
+  createDetached,
+  creation,
+  withoutEmpty,
+  writePidFile,
+} from './create-options.js';
 import { warning } from './log.js';
 import { listenForReady, notifyFolder, type ReadyListener, startAndNotify } from './notify-socket.js';
 
@@ -20,7 +27,8 @@ export function runCommand(context: OciContext): Command {
     .option('-d, --detach', 'do not wait for it')
     .option('--keep', 'do not delete it when it ends')
     .option('--no-subreaper', 'accepted: nothing of ours is a subreaper')
-    .action(async (id: string, flags: RunFlags) => {
+    .action(async (id: string, given: RunFlags) => {
+      const flags = withoutEmpty(given);
       if (flags.detach) return runDetached(context, id, flags);
       process.exitCode = await foreground(context, id, flags);
     });

@@ -46,6 +46,28 @@ export const commands = suite('commands', (it) => {
     match(readFileSync(log, 'utf8'), /^time="[^"]+" level=error msg=".*does not exist.*"\n$/);
   });
 
+  it('without a log an error in JSON is a line of standard error', 'runc --log-format json', async ({ bench }) => {
+    const ran = await bench.oci(['--log-format', 'json', 'state', 'nobody']);
+    refused(ran);
+    const { level, msg, time } = JSON.parse(ran.stderr) as Record<string, string>;
+    deepEqual([level, typeof time], ['error', 'string']);
+    match(msg ?? '', NOT_THERE);
+  });
+
+  it('an option with an empty text is not given', 'runc: context.String is empty', async ({ container }) => {
+    const it = container();
+    it.save();
+    const empty = (...names: string[]) => names.flatMap((name) => [name, '']);
+    ok(await it.oci(['run', '-d', '-b', it.bundle, ...empty('--pid-file', '--console-socket'), it.id]));
+    equal(
+      ok(await it.exec(empty('--user', '--cwd', '--pid-file', '--console-socket', '--process'), ['id', '-u'])),
+      '0\n',
+    );
+    const pid = await it.pid();
+    ok(await it.kill('KILL'));
+    equal(await it.bench.exitOf(pid), 137);
+  });
+
   it('the log grows', 'runc --log: appended', async ({ bench, folder }) => {
     const log = join(folder(), 'log');
     for (let i = 0; i < 2; i++) refused(await bench.oci(['--log', log, 'state', 'nobody']));
