@@ -124,6 +124,19 @@ it('tare pause stops a container where it is, and tare resume lets it go on', ()
   }));
 
 describe('exec of tare-oci', () => {
+  it('hands on no descriptor of its own where the caller has opened none', () =>
+    inWorld('execfds', async (world) => {
+      makeRootfs(join(world.folder, 'rootfs'));
+      const { end } = await start(world);
+      const script = `tare-oci --root "$TARE_STATE" exec --preserve-fds 1 web ls -l /proc/self/fd 3<&-`;
+      expect(await world.run(['sh', '-c', script])).toEqual({
+        status: 255,
+        stdout: '',
+        stderr: 'tare-oci: --preserve-fds 1: descriptor 3 is not open\n',
+      });
+      await end();
+    }));
+
   it('ends with 255 and says in the log what engines look for', () =>
     inWorld('execlog', async (world) => {
       makeRootfs(join(world.folder, 'rootfs'));

@@ -2,7 +2,7 @@
  * What `create` and `run` have in common: their options, as runc has them, and what these mean for the container. A terminal that
  * nobody here will proxy goes to the socket of `--console-socket`.
  */
-import { fstatSync, writeFileSync } from 'node:fs';
+import { readlinkSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { Container, type CreateOptions } from '../../container/index.js';
 import { native } from '../../kernel/addon.js';
@@ -136,13 +136,19 @@ export function preserved(text: string, listening = listeningFds()): number {
     throw new TareError('usage', `--preserve-fds takes a number of descriptors, not "${text}"`);
   const count = number + listening;
   for (let fd = 3; fd < 3 + count; fd++) {
-    try {
-      fstatSync(fd);
-    } catch (cause) {
-      throw new TareError('usage', `--preserve-fds ${text}: descriptor ${fd} is not open`, { cause });
-    }
+    if (!isGiven(fd)) throw new TareError('usage', `--preserve-fds ${text}: descriptor ${fd} is not open`);
   }
   return count;
+}
+
+/** Whether the caller has opened it. Node takes the lowest number that is free for its own event loop, which nobody else hands on. */
+function isGiven(fd: number): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`) !== 'anon_inode:[eventpoll]';
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /** None where the variables were meant for a process above this one: its numbers are other descriptors here, of Node itself. */
