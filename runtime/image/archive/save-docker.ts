@@ -5,10 +5,10 @@
  */
 import { TareError } from '../../kernel/error.js';
 import { type Descriptor, hashFor, layerCompression, splitDigest } from '../../oci/image/index.js';
-import { decompressed } from '../layer/index.js';
+import { decompressed, type TarSink, TarWriter } from '../layer/index.js';
 import { familiarName, type Reference } from '../reference.js';
 import type { ContentStore, Image, OnProgress } from '../types.js';
-import { type Sink, writeEnd, writeFile, writeFolder } from './write.js';
+import { plainFile, plainFolder } from './entries.js';
 
 /** An image of one platform, and what it is to be called. */
 export interface DockerImage {
@@ -25,9 +25,10 @@ interface Options {
 export async function saveDocker(
   content: ContentStore,
   images: readonly DockerImage[],
-  sink: Sink,
+  sink: TarSink,
   options: Options = {},
 ): Promise<void> {
+  const archive = new TarWriter(sink);
   const written = new Set<string>();
   const once = async (name: string, write: () => Promise<void>) => {
     if (!written.has(name)) await write();
@@ -42,19 +43,19 @@ export async function saveDocker(
       const folder = splitDigest(diffId).hex;
       layers.push(`${folder}/layer.tar`);
       await once(folder, async () => {
-        await writeFolder(sink, folder);
-        await writeLayer(content, layer, diffId, `${folder}/layer.tar`, sink, options);
+        await archive.add(plainFolder(folder));
+        await writeLayer(content, layer, diffId, `${folder}/layer.tar`, archive, options);
       });
     }
     const configName = `${splitDigest(id).hex}.json`;
     const data = content.read(id);
-    await once(configName, () => writeFile(sink, configName, data.length, data));
+    await once(configName, () => archive.add(plainFile(configName, data.length), data));
     const RepoTags = references.map(familiarName);
     manifest.push({ Config: configName, RepoTags: RepoTags.length > 0 ? RepoTags : null, Layers: layers });
   }
   const text = Buffer.from(JSON.stringify(manifest));
-  await writeFile(sink, 'manifest.json', text.length, text);
-  await writeEnd(sink);
+  await archive.add(plainFile('manifest.json', text.length), text);
+  await archive.finish();
 }
 
 async function writeLayer(
@@ -62,7 +63,7 @@ async function writeLayer(
   layer: Descriptor,
   diffId: Descriptor['digest'],
   name: string,
-  sink: Sink,
+  archive: TarWriter,
   { onProgress, signal }: Options,
 ): Promise<void> {
   const id = splitDigest(layer.digest).hex.slice(0, 12);
@@ -70,18 +71,16 @@ async function writeLayer(
   const open = () => decompressed(content.stream(layer.digest), compression);
   onProgress?.({ id, action: 'verifying' });
   const total = await check(open(), layer, diffId, signal);
-  let current = 0;
-  await writeFile(
-    async (chunk) => {
+  const told = async function* () {
+    let current = 0;
+    for await (const chunk of open()) {
       signal?.throwIfAborted();
-      await sink(chunk);
+      yield chunk;
       current += chunk.length;
-      onProgress?.({ id, action: 'unpacking', current: Math.min(current, total), total });
-    },
-    name,
-    total,
-    open(),
-  );
+      onProgress?.({ id, action: 'unpacking', current, total });
+    }
+  };
+  await archive.add(plainFile(name, total), told());
   onProgress?.({ id, action: 'done', current: total, total });
 }
 

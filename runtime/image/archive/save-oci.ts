@@ -3,7 +3,7 @@
  * The names are those that skopeo, Podman, umoci and containerd look for. image-layout.md
  */
 import { constants } from 'node:fs';
-import { copyFile, mkdir, writeFile as writeWholeFile } from 'node:fs/promises';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Descriptor,
@@ -15,10 +15,11 @@ import {
   splitDigest,
 } from '../../oci/image/index.js';
 import { readManifest } from '../image.js';
+import { type TarSink, TarWriter } from '../layer/index.js';
 import { fullName, type Reference } from '../reference.js';
 import type { ContentStore, OnProgress } from '../types.js';
+import { plainFile, plainFolder } from './entries.js';
 import { nameAnnotations } from './layout.js';
-import { type Sink, writeEnd, writeFile, writeFolder } from './write.js';
 
 export interface OciImage {
   readonly target: Descriptor;
@@ -34,23 +35,24 @@ interface Options {
 export async function saveOciArchive(
   content: ContentStore,
   images: readonly OciImage[],
-  sink: Sink,
+  sink: TarSink,
   { onProgress, signal }: Options = {},
 ): Promise<void> {
-  for (const folder of ['blobs', 'blobs/sha256']) await writeFolder(sink, folder);
+  const archive = new TarWriter(sink);
+  for (const folder of ['blobs', 'blobs/sha256']) await archive.add(plainFolder(folder));
   for (const { digest } of blobsOf(content, images)) {
     signal?.throwIfAborted();
     // As long as the file is, so that a damaged one is told by its digest when it is read.
     const size = content.size(digest) ?? 0;
-    await writeFile(sink, blobName(digest), size, content.stream(digest));
+    await archive.add(plainFile(blobName(digest), size), content.stream(digest));
     onProgress?.({ id: splitDigest(digest).hex.slice(0, 12), action: 'done', current: size, total: size });
   }
   for (const [name, text] of [
     ['index.json', indexJson(images)],
     ['oci-layout', LAYOUT_FILE],
   ] as const)
-    await writeFile(sink, name, Buffer.byteLength(text), Buffer.from(text));
-  await writeEnd(sink);
+    await archive.add(plainFile(name, Buffer.byteLength(text)), Buffer.from(text));
+  await archive.finish();
 }
 
 /** Into an empty folder. Blobs share their data with the store's, where the file system can. */
@@ -68,8 +70,8 @@ export async function saveOciFolder(
     const size = content.size(digest) ?? 0;
     onProgress?.({ id: splitDigest(digest).hex.slice(0, 12), action: 'done', current: size, total: size });
   }
-  await writeWholeFile(join(folder, 'index.json'), indexJson(images));
-  await writeWholeFile(join(folder, 'oci-layout'), LAYOUT_FILE);
+  await writeFile(join(folder, 'index.json'), indexJson(images));
+  await writeFile(join(folder, 'oci-layout'), LAYOUT_FILE);
 }
 
 function blobName(digest: Descriptor['digest']): string {

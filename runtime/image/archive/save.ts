@@ -4,12 +4,12 @@
  */
 import type { Platform } from '../../oci/image/index.js';
 import { type FoundImage, findImage, imageOf, loadImage, manifestsOf } from '../image.js';
+import type { TarSink } from '../layer/index.js';
 import { familiarName, type Reference } from '../reference.js';
 import type { Lease, OnProgress } from '../types.js';
 import type { ArchiveStore } from './contents.js';
 import { saveDocker } from './save-docker.js';
 import { saveOciArchive, saveOciFolder } from './save-oci.js';
-import type { Sink } from './write.js';
 
 export interface SaveOptions {
   /** Only this one, of images that are made for several; of a docker archive this machine's unless told. */
@@ -23,7 +23,7 @@ export async function saveArchive(
   store: ArchiveStore,
   names: readonly string[],
   format: 'docker' | 'oci',
-  sink: Sink,
+  sink: TarSink,
   options: SaveOptions = {},
 ): Promise<void> {
   using lease = store.lease();

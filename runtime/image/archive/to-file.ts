@@ -10,13 +10,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
 import { TareError } from '../../kernel/error.js';
-import type { Sink } from './write.js';
+import type { TarSink } from '../layer/index.js';
 
 /**
  * @param path a file; `-`, or nothing, is standard output
  * @throws TareError `usage` for a terminal, `not-found` for a folder that is not there, `no-space`, `permission`; what `work` throws
  */
-export async function writeArchive(path: string | undefined, work: (sink: Sink) => Promise<void>): Promise<void> {
+export async function writeArchive(path: string | undefined, work: (sink: TarSink) => Promise<void>): Promise<void> {
   if (path === undefined || path === '-') {
     if (isatty(1))
       throw new TareError('usage', 'an archive is not for a terminal: give --output FILE, or redirect standard output');
@@ -35,9 +35,9 @@ export async function writeArchive(path: string | undefined, work: (sink: Sink) 
 }
 
 /** To standard output. A reader that has gone wants no more: that is no failure. */
-async function whileRead(work: (sink: Sink) => Promise<void>): Promise<void> {
+async function whileRead(work: (sink: TarSink) => Promise<void>): Promise<void> {
   let gone: unknown;
-  const sink: Sink = async (chunk) => {
+  const sink: TarSink = async (chunk) => {
     try {
       await writeAll(1, chunk, 'standard output');
     } catch (error) {
@@ -54,7 +54,12 @@ async function whileRead(work: (sink: Sink) => Promise<void>): Promise<void> {
   }
 }
 
-async function intoFile(path: string, flags: string, name: string, work: (sink: Sink) => Promise<void>): Promise<void> {
+async function intoFile(
+  path: string,
+  flags: string,
+  name: string,
+  work: (sink: TarSink) => Promise<void>,
+): Promise<void> {
   const file = await open(path, flags, 0o666).catch((error: unknown) => {
     throw explain(error, name);
   });

@@ -5,10 +5,11 @@
 import { execFile } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
 import { posix } from 'node:path';
+import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { TareError } from '../../kernel/error.js';
 import { importRootfs } from '../archive/index.js';
-import { header, padding } from '../archive/write.js';
+import { TarWriter } from '../layer/index.js';
 import type { Reference } from '../reference.js';
 import type { ImageStore } from '../store/index.js';
 import type { OnProgress } from '../types.js';
@@ -36,7 +37,7 @@ export async function makeBusybox(
   const { content, applets, mtime } = await readProgram(program);
   const epoch = env.SOURCE_DATE_EPOCH;
   const time = epoch === undefined ? mtime : Number(epoch);
-  const made = await importRootfs(store, entries(content, applets, time), {
+  const made = await importRootfs(store, Readable.from(await archiveOf(content, applets, time)), {
     names,
     created: new Date(time * 1000).toISOString(),
     createdBy: 'tare image bootstrap busybox',
@@ -96,13 +97,13 @@ const FILES: Readonly<Record<string, { readonly text: string; readonly mode?: nu
   'etc/profile': { text: "export PS1='\\w \\$ '\n" },
 };
 
-async function* entries(
-  busybox: Buffer,
-  applets: readonly string[],
-  mtime: number,
-): AsyncGenerator<Uint8Array, void, void> {
+/** The root file system as a tar archive, in pieces. @param mtime seconds since 1970 */
+async function archiveOf(busybox: Buffer, applets: readonly string[], mtime: number): Promise<Uint8Array[]> {
+  const pieces: Uint8Array[] = [];
+  const archive = new TarWriter((bytes) => void pieces.push(bytes));
+  const mtimeNs = BigInt(mtime) * 1_000_000_000n;
   for (const [name, mode] of Object.entries(FOLDERS).sort(([a], [b]) => (a < b ? -1 : 1)))
-    yield header({ name: `${name}/`, size: 0, type: '5', mode, mtime });
+    await archive.add({ type: 'directory', name: Buffer.from(name), mode, mtimeNs });
   const files = {
     'bin/busybox': { data: busybox, mode: 0o755 },
     ...Object.fromEntries(
@@ -110,15 +111,15 @@ async function* entries(
     ),
   };
   for (const [name, { data, mode }] of Object.entries(files)) {
-    yield header({ name, size: data.length, type: '0', mode, mtime });
-    yield data;
-    yield padding(data.length);
+    await archive.add({ type: 'file', name: Buffer.from(name), mode, mtimeNs, size: data.length }, data);
   }
   for (const name of applets) {
     // `linuxrc` is what a kernel of old started; `bin/busybox` is the program itself.
     if (!Object.hasOwn(FOLDERS, posix.dirname(name)) || Object.hasOwn(files, name)) continue;
     const target = posix.relative(posix.dirname(name), 'bin/busybox');
-    yield header({ name, size: 0, type: '2', mode: 0o777, mtime, target });
+    const linkName = Buffer.from(target);
+    await archive.add({ type: 'symlink', name: Buffer.from(name), mode: 0o777, mtimeNs, linkName });
   }
-  yield new Uint8Array(1024);
+  await archive.finish();
+  return pieces;
 }
