@@ -21,7 +21,7 @@ import {
   type SyscallRule,
   syscallTable,
 } from '../kernel/seccomp/index.js';
-import { checkConfig } from '../oci/index.js';
+import { checkConfig, parseDocument } from '../oci/index.js';
 import { print } from './print.js';
 
 const ARCHITECTURES: readonly Architecture[] = ['x86_64', 'x86', 'x32', 'arm64'];
@@ -41,7 +41,7 @@ export function seccompCommand(): Command {
     .command('explain')
     .description('say what the filter answers to a system call')
     .argument('<profile>', 'a file, or "default"')
-    .argument('<syscall>', 'its name or number')
+    .argument('<syscall>', 'its name or number, 0x for hexadecimal')
     .argument('[args...]', 'its arguments: numbers, 0x for hexadecimal; missing ones are 0')
     .addOption(new Option('--arch <name>', 'how the call is made').choices(ARCHITECTURES).default(native()))
     .action((profile: string, syscall: string, args: string[], options: { arch: Architecture }) =>
@@ -61,7 +61,7 @@ function compile(name: string, { disassemble: list, output }: { disassemble?: bo
 }
 
 function explain(name: string, syscall: string, args: readonly string[], arch: Architecture): string[] {
-  const nr = /^\d+$/.test(syscall) ? Number(syscall) : syscallTable(arch).get(syscall);
+  const nr = /^(\d+|0x[0-9a-f]+)$/i.test(syscall) ? Number(syscall) : syscallTable(arch).get(syscall);
   if (nr === undefined || nr > 0xffffffff)
     throw new TareError('usage', `${arch} has no system call ${JSON.stringify(syscall)}`);
   if (args.length > 6) throw new TareError('usage', 'a system call has at most six arguments');
@@ -137,12 +137,9 @@ function parse(file: string): Record<string, unknown> {
   } catch (cause) {
     throw new TareError('not-found', `${file} cannot be read: ${(cause as Error).message}`, { cause, path: file });
   }
-  try {
-    const value: unknown = JSON.parse(text);
-    if (value !== null && typeof value === 'object') return value as Record<string, unknown>;
-  } catch (cause) {
-    throw new TareError('config', `${file} is not valid JSON: ${(cause as Error).message}`, { cause, path: file });
-  }
+  // Arguments have 64 bits, which JSON.parse would round.
+  const value = parseDocument(text, file);
+  if (value !== null && typeof value === 'object') return value as Record<string, unknown>;
   throw new TareError('config', `${file} is not a JSON object`, { path: file });
 }
 

@@ -75,6 +75,28 @@ test.each<[string, string[], string]>([
   expect(await seccomp('explain', file('profile.json', PROFILE), ...args)).toContain(says);
 });
 
+test('explain: arguments have 64 bits, in the profile too', async () => {
+  const all = '18446744073709551615';
+  const profile = file(
+    'wide.json',
+    `{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["personality"],"action":"SCMP_ACT_ERRNO","args":[{"index":0,"value":${all},"op":"SCMP_CMP_EQ"}]}]}`,
+  );
+  expect(await seccomp('explain', profile, 'personality', '-1')).toContain(
+    `errno EPERM\ndecided by syscalls[0], SCMP_ACT_ERRNO of personality where EQ(argument 0, ${all})\n`,
+  );
+  printed.text = '';
+  expect(await seccomp('explain', profile, '0x87', '0xfffffffffffffffe', '--arch', 'x86_64')).toMatch(
+    /^0x87\(0xfffffffffffffffe\): allow\n/,
+  );
+});
+
+test('compile: the listing names system calls, and where those of x32 begin', async () => {
+  const profile = file('listed.json', { ...PROFILE, architectures: ['SCMP_ARCH_X86_64'] });
+  const listing = await seccomp('compile', profile, '--disassemble');
+  expect(listing).toMatch(/jge 0x53, \d+, \d+ +; mkdir\n/);
+  expect(listing).toMatch(/jge 0x40000000, \d+, \d+ +; x32\n/);
+});
+
 test('explain: a call that the profile cannot have known', async () => {
   const profile = file('strict.json', {
     defaultAction: 'SCMP_ACT_KILL',

@@ -3,7 +3,7 @@
  * which action is returned, and the name of a system call where the number is compared and the architecture is known.
  */
 import { describeReturn } from './actions.js';
-import { AUDIT_ARCH, syscallName } from './architectures.js';
+import { AUDIT_ARCH, syscallName, X32_BIT } from './architectures.js';
 import { AND_K, decodeProgram, type Instruction, isConditional, JA, JEQ_K, LD_ABS, RET_K } from './bpf.js';
 
 /** What is known where an instruction stands, whichever way led there: jumps only go forward. */
@@ -58,10 +58,15 @@ function line(
   if (isConditional(code)) {
     const name = { 16: 'jeq', 32: 'jgt', 48: 'jge', 64: 'jset' }[code & 0xf0] ?? 'j??';
     const operand = code & 0x08 ? 'x' : `0x${k.toString(16)}`;
-    const called = arch === undefined || loaded !== 'number' ? undefined : syscallName(arch, k);
+    const called = arch === undefined || loaded !== 'number' ? undefined : numberName(arch, k);
     return [`${name} ${operand}, ${at + 1 + jt}, ${at + 1 + jf}`, loaded === 'arch' ? archName(k) : called];
   }
   return [`.word 0x${code.toString(16)}, ${jt}, ${jf}, 0x${k.toString(16)}`];
+}
+
+/** The first number of x32 is where its calls begin. */
+function numberName(arch: number, number: number): string | undefined {
+  return arch === AUDIT_ARCH.x32 && number === X32_BIT ? 'x32' : syscallName(arch, number);
 }
 
 function fieldAt(offset: number): string {
