@@ -80,7 +80,7 @@ function compare({ op, value, valueTwo = 0 }: SyscallArg, arg: bigint): boolean 
     case 'SCMP_CMP_GT':
       return arg > BigInt(value);
     case 'SCMP_CMP_MASKED_EQ':
-      return (arg & BigInt(value)) === BigInt(valueTwo);
+      return (arg & BigInt(value)) === (BigInt(valueTwo) & BigInt(value));
     default:
       throw new Error(op);
   }

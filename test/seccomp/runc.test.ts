@@ -51,6 +51,8 @@ const PROFILE = {
     ...[errno(99, 'fdatasync', eq(0, 7)), allow('fdatasync')], // the default action: dropped
     ...[errno(11, 'flock', eq(0, 5)), allow('flock', { index: 0, value: 100, op: 'SCMP_CMP_LT' })],
     errno(12, 'umask', { index: 0, value: 0xf0, valueTwo: 0x30, op: 'SCMP_CMP_MASKED_EQ' }),
+    errno(17, 'msync', { index: 2, value: 0xf0, valueTwo: 0x3f, op: 'SCMP_CMP_MASKED_EQ' }), // bits that the mask has not
+    errno(18, 'mincore', { index: 2, value: 0xf0, valueTwo: 0x1000000030, op: 'SCMP_CMP_MASKED_EQ' }),
     errno(13, 'getsid', { index: 0, value: 0x100000005, op: 'SCMP_CMP_GE' }),
     errno(14, 'getpgid', { index: 0, value: 0x100000005, op: 'SCMP_CMP_LE' }),
     errno(15, 'alarm', { index: 0, value: 5, op: 'SCMP_CMP_NE' }),
@@ -71,6 +73,10 @@ const CALLS: readonly [string | number, ...bigint[]][] = [
   ['fdatasync', 7n],
   ...[5n, 6n, 100n].map((value): [string, ...bigint[]] => ['flock', value]),
   ...[0x3fn, 0x30n, 0x20n].map((value): [string, ...bigint[]] => ['umask', value]),
+  ...[0x3fn, 0x30n, 0x20n, 0x1000000030n].flatMap((value): [string, ...bigint[]][] => [
+    ['msync', 1n, 0n, value],
+    ['mincore', 1n, 0n, value],
+  ]),
   ...[5n, 0x100000004n, 0x100000005n, 0x200000000n].flatMap((value): [string, ...bigint[]][] => [
     ['getsid', value],
     ['getpgid', value],
@@ -120,7 +126,7 @@ test('each rule where rules meet', (ctx) => {
       return value === RET.ALLOW ? 'allow' : `errno ${value - RET.ERRNO}`;
     });
     // What is allowed returns, or fails by itself with none of the errnos in the profile.
-    const refused = new Set([5, 6, 7, 8, 11, 12, 13, 14, 15, 16, 38, 99].map((code) => `errno ${code}`));
+    const refused = new Set([5, 6, 7, 8, 11, 12, 13, 14, 15, 16, 17, 18, 38, 99].map((code) => `errno ${code}`));
     const asRunc = runc.map((answer) => (refused.has(answer) ? answer : 'allow'));
     expect(CALLS.map((call, i) => [call, tare[i]])).toEqual(CALLS.map((call, i) => [call, asRunc[i]]));
   } finally {

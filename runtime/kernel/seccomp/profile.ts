@@ -7,6 +7,7 @@
  *  - the machine's own architecture is always included, and calls of one that is not listed kill the process;
  *  - a rule whose action is the default action is dropped;
  *  - a rule without arguments wins over all rules of the same call that have some, wherever it stands; of several, the first;
+ *  - bits that are not in the mask of SCMP_CMP_MASKED_EQ count on neither side, so that such a rule is not one that never holds;
  *  - the conditions of a rule must all hold, but several on one argument are alternatives;
  *  - unless the default action lets calls pass, a call newer than all that the profile names gets ENOSYS, not the default:
  *    C libraries then fall back to what they did before that call was there.
@@ -152,7 +153,8 @@ function resolveArg(arg: SyscallArg, path: string): Condition {
     throw new TareError('config', `${path}.op: there is no operator ${JSON.stringify(arg.op)}`, { path: `${path}.op` });
   }
   const value = unsigned(arg.value, `${path}.value`);
-  return { index: arg.index, op, value, valueTwo: unsigned(arg.valueTwo ?? 0, `${path}.valueTwo`) };
+  const second = unsigned(arg.valueTwo ?? 0, `${path}.valueTwo`);
+  return { index: arg.index, op, value, valueTwo: op === 'MASKED_EQ' ? second & value : second };
 }
 
 function unsigned(value: number | bigint, path: string): bigint {

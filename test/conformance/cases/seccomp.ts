@@ -146,9 +146,10 @@ export const seccomp = suite('seccomp', (it) => {
     ['SCMP_CMP_GT', 12, 0, [14], [12]],
     ['SCMP_CMP_GE', 12, 0, [12, 14], [10]],
     ['SCMP_CMP_MASKED_EQ', 8, 8, [10, 12], [1]],
+    ['SCMP_CMP_MASKED_EQ', 8, 24, [10, 12], [1]],
   ];
   for (const [op, value, valueTwo, hits, misses] of operators) {
-    it(`${op} compares an argument`, 'config-linux.md, Seccomp: args', async ({ sh }) => {
+    it(`${op} compares an argument with ${valueTwo || value}`, 'config-linux.md, Seccomp: args', async ({ sh }) => {
       const script = [...hits, ...misses].map((signal) => `kill -${signal} $child 2>&1 | grep -c permitted`).join('; ');
       const said = await sh(
         `(trap '' 1 10 12 14; exec sleep 100) & child=$!; ${UNTIL_ASLEEP} ${script}; true`,
