@@ -20,6 +20,7 @@ import {
 } from './criu.js';
 import type { StoredState } from './stored-state.js';
 
+/** For `Container.checkpoint`: runc's options of the same names. runc-checkpoint(8), criu(8) */
 export interface CheckpointOptions extends CriuOptions {
   /** Images of an earlier `preDump`, relative to `images`. */
   readonly parent?: string;

@@ -27,6 +27,10 @@ import { prepareRestore, type RestoreOptions, restore } from './restore.js';
 import { GATE_SOCKET, StateDirectory } from './state-directory.js';
 import type { StoredState } from './stored-state.js';
 
+/**
+ * A container: made by `create`, `run` or `restore`, or found again by `open`. Its state lies in a folder, so any process may go on with it;
+ * who has made one with `supervisor: 'stage'` learns its exit status by `wait`.
+ */
 export class Container extends FoundContainer {
   readonly #owned: Launched | undefined;
   readonly #onWarning: CreateOptions['onWarning'];

@@ -7,6 +7,7 @@ import { DEFAULT_CAPABILITIES } from '../kernel/capabilities.js';
 import { type Config, type Mount, type NamespaceType, OCI_VERSION } from '../oci/index.js';
 import { standardProfile } from './filter.js';
 
+/** What is special about a container that has no config.json. */
 export interface DefaultOptions {
   /** Absolute path of the root file system. */
   readonly rootfs: string;
@@ -31,8 +32,10 @@ export interface DefaultOptions {
   readonly caller: { readonly uid: number; readonly gid: number; readonly oneUser?: boolean };
 }
 
+/** Where programs are looked for when nobody says it, as an entry of an environment. execvp(3) */
 export const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** The config.json of such a container; nothing is asked of the machine, and nothing is checked yet. */
 export function defaultConfig(options: DefaultOptions): Config {
   const rootless = options.caller.uid !== 0;
   const user = options.user ?? { uid: 0, gid: 0 };

@@ -39,6 +39,7 @@ import { sendListener } from './notify.js';
 import type { StateDirectory } from './state-directory.js';
 import type { StoredState } from './stored-state.js';
 
+/** For `Container.exec`: the program, and how it is watched. */
 export interface ExecOptions {
   /** The program, and who it is; what it does not say is as the container's own process has it. See `changedProcess`. */
   readonly process: Process;

@@ -34,6 +34,7 @@ import { makeRootPlace, rootPlace } from './root-place.js';
 import { GATE_SOCKET, type StateDirectory } from './state-directory.js';
 import type { StoredState } from './stored-state.js';
 
+/** For `Container.create` and `Container.run`: the bundle, and how the container is watched. */
 export interface CreateOptions extends Omit<PrepareOptions, 'id' | 'gate'> {
   readonly id: string;
   /**

@@ -33,6 +33,7 @@ export interface PrepareOptions
   readonly joined?: JoinedNamespaces;
 }
 
+/** What will be made: the plan, the bundle as it was completed (HOME), and the cgroup. */
 export interface Prepared extends Compiled {
   readonly bundle: Bundle;
   readonly cgroup: CgroupPlan | null;

@@ -28,6 +28,7 @@ import type { Prepared } from './prepare.js';
 import type { StateDirectory } from './state-directory.js';
 import type { StoredState } from './stored-state.js';
 
+/** For `Container.restore`: runc's options of the same names, and those of `CreateOptions`. runc-restore(8) */
 export interface RestoreOptions extends CriuOptions {
   readonly id: string;
   readonly bundle: Bundle;

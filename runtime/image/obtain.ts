@@ -12,8 +12,10 @@ import type { Image, Lease } from './types.js';
 
 /** When a registry is asked: always, where the image is not here, or never. */
 export const PULL_WAYS = ['always', 'missing', 'never'] as const;
+/** One of these. */
 export type PullWay = (typeof PULL_WAYS)[number];
 
+/** Of an image that is found in the store, or pulled. */
 export interface ObtainOptions extends Omit<PullOptions, 'lease'> {
   /** `missing` unless told. */
   readonly pull?: PullWay;

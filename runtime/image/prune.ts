@@ -12,6 +12,7 @@ import { usersOf } from './remove.js';
 import { collectFolders, leftFolders } from './run/leftover.js';
 import { bytesIn, type Collected, type ImageStore } from './store/index.js';
 
+/** What goes, besides what nobody can name any more. */
 export interface PruneOptions {
   /** Also images with a name that no container uses, and the cache of builds. */
   readonly all?: boolean;
@@ -21,6 +22,7 @@ export interface PruneOptions {
   readonly containers: string;
 }
 
+/** What has gone. */
 export interface Pruned extends Collected {
   /** Names, and digests of what had none. */
   readonly untagged: readonly string[];

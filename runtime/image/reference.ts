@@ -6,6 +6,7 @@
 import { TareError } from '../kernel/error.js';
 import { type Digest, isDigest } from '../oci/image/index.js';
 
+/** A name in its parts. See `parseReference`, `fullName` and `familiarName` for it as text. */
 export interface Reference {
   /** `docker.io`, `localhost:5000`. */
   readonly registry: string;

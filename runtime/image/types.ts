@@ -99,10 +99,12 @@ export interface Progress {
   /** A sentence, such as why it is tried again. */
   readonly detail?: string;
 }
+/** Told how far a transfer is; often, so it must be quick. */
 export type OnProgress = (progress: Progress) => void;
 
 export type { OverlayFolders };
 
+/** For `Snapshots.unpack`. */
 export interface UnpackOptions {
   readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;

@@ -6,6 +6,7 @@ import { parseCapabilityMask } from '../kernel/capabilities.js';
 import type { ProcSource } from './proc-source.js';
 import { malformed, parseNumber, readText } from './read.js';
 
+/** Of /proc/PID/status what says who a process is and what it may do. */
 export interface ProcessStatus {
   readonly name: string;
   /** R running, S sleeping, D uninterruptible, T stopped, t traced, Z zombie, X dead, I idle. */
@@ -62,6 +63,7 @@ export async function stat(source: ProcSource, pid: number): Promise<ProcessStat
   return parseStat(await readText(source, pid, 'stat', 8192));
 }
 
+/** The text of such a file. @throws TareError `protocol` where a field is missing, or is not what it must be */
 export function parseStatus(text: string): ProcessStatus {
   const fields = new Map<string, string>();
   for (const line of text.split('\n')) {

@@ -5,6 +5,7 @@
 import { SYSTEMD_PROPERTIES } from '../kernel/systemd/annotations.js';
 import type { Config } from './config.js';
 
+/** All of them. */
 export const ANNOTATIONS = [
   // crun's; Podman's `--group-add keep-groups` sets it.
   'run.oci.keep_original_groups',
@@ -12,6 +13,7 @@ export const ANNOTATIONS = [
   SYSTEMD_PROPERTIES,
 ] as const;
 
+/** The value of one; undefined where config.json does not have it. */
 export function annotation({ annotations = {} }: Config, name: (typeof ANNOTATIONS)[number]): string | undefined {
   return Object.hasOwn(annotations, name) ? annotations[name] : undefined;
 }

@@ -6,6 +6,7 @@
 import { LANES, type Lane, type Plan, type Step } from './plan.js';
 import { clean, formatStep } from './symbols.js';
 
+/** What became of a step from the first plan to the second. */
 export interface StepChange {
   readonly change: 'same' | 'added' | 'removed' | 'changed';
   /** In the first plan, with its index in the lane. */
@@ -14,6 +15,7 @@ export interface StepChange {
   readonly after?: { readonly index: number; readonly step: Step };
 }
 
+/** Two plans, step by step. */
 export interface PlanDiff {
   /** Whether no lane has anything but `same`. */
   readonly same: boolean;
@@ -21,6 +23,7 @@ export interface PlanDiff {
   readonly lanes: Readonly<Partial<Record<Lane, readonly StepChange[]>>>;
 }
 
+/** Compares what stage would do: fields and whys, which are words about it, count for nothing. */
 export function diffPlans(a: Plan, b: Plan): PlanDiff {
   const lanes: Partial<Record<Lane, readonly StepChange[]>> = {};
   for (const lane of LANES) {

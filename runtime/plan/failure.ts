@@ -21,6 +21,7 @@ export interface StepDescription {
   readonly program?: { readonly argv0: string; readonly tried: readonly string[]; readonly call: string };
 }
 
+/** What an error would say of the step, should it fail. */
 export function describeStep(step: Step): StepDescription {
   const program = programOf(step);
   return { kind: step.kind, field: step.field, why: step.why, ...stepText(step), ...(program && { program }) };

@@ -7,6 +7,7 @@ import { type KindInfo, STEP_KINDS } from './steps.gen.js';
 
 type Schema = Readonly<Record<string, unknown>>;
 
+/** The schema, as a value for JSON.stringify. */
 export function planSchema(): Schema {
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',

@@ -20,6 +20,7 @@ import {
   SUPERVISOR_MIN,
 } from './layout.js';
 
+/** How it stands with the first process of a container. */
 export interface SupervisorStatus {
   readonly running: boolean;
   /** In the supervisor's pid namespace. */
@@ -38,6 +39,7 @@ interface Answer {
 /** How long a supervisor may take to answer, in milliseconds: it does nothing else but answer. */
 const ANSWER_MS = 5000;
 
+/** A connection to a supervisor. Several questions may be under way; `close` ends it. */
 export class SupervisorClient {
   readonly #fd: number;
   readonly #watcher: Watcher;
@@ -83,6 +85,7 @@ export class SupervisorClient {
     throw new TareError('system-call', `pidfd_send_signal(${syscall.args}): ${syscall.errno}`, { syscall });
   }
 
+  /** Of the container's first process. @throws TareError `protocol`, `timeout` */
   async status(): Promise<SupervisorStatus> {
     return (await this.#succeed(SUP_STATUS)).status;
   }

@@ -1,5 +1,6 @@
 /** What a build tells while it goes on: its steps, what they print, and how they end. */
 
+/** A step of a build: an instruction of a stage, or what Tare does besides. */
 export interface StepInfo {
   /** From 1, in the order in which they begin. */
   readonly number: number;
@@ -12,6 +13,7 @@ export interface StepInfo {
   readonly text: string;
 }
 
+/** What happens to a step. `ms` is the time that it took, in milliseconds. */
 export type BuildEvent =
   | { readonly kind: 'started'; readonly step: StepInfo }
   /** Bytes, as a program has written them. */
@@ -23,4 +25,5 @@ export type BuildEvent =
   | { readonly kind: 'failed'; readonly step: StepInfo; readonly ms: number }
   | { readonly kind: 'warning'; readonly text: string };
 
+/** Called as it happens, for several steps in turn. */
 export type OnBuildEvent = (event: BuildEvent) => void;

@@ -29,6 +29,7 @@ export { type Output, parseOutput, writeOutput } from './output.js';
 export { RunFailed } from './run-step.js';
 export { parseSecret, type Secret } from './secrets.js';
 
+/** What `tare build` can be told. */
 export interface BuildOptions {
   readonly dockerfile: string;
   /** What it is called in errors; `Dockerfile` unless told. */
@@ -63,6 +64,7 @@ export interface BuildOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The image that has been built. */
 export interface BuildResult {
   /** Of the manifest. */
   readonly digest: Digest;

@@ -15,6 +15,7 @@ import { pulled } from './pulled.js';
 import { treeEntries } from './trees.js';
 import { upperEntries } from './upper.js';
 
+/** How a layer is written from what has changed. */
 export interface DiffOptions {
   /** SOURCE_DATE_EPOCH: in seconds since 1970; what is younger is given this time. https://reproducible-builds.org/specs/source-date-epoch/ */
   readonly epoch?: number;

@@ -109,6 +109,7 @@ export class ImageStore implements Disposable {
     return verify(this, onProgress);
   }
 
+  /** Nothing of the store can be used afterwards: leases are disposed of before. */
   close(): void {
     this.database.close();
     // What its journal took is free again.

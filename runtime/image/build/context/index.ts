@@ -22,6 +22,7 @@ export { identityOf, type SourceTree, statusOf } from './tree.js';
 
 const MAX_FILE = 4 << 20;
 
+/** A folder to copy from, without what its .dockerignore names: see `open`. Dispose of it when the build is done. */
 export class BuildContext implements SourceTree, Disposable {
   readonly name = 'the build context';
   readonly folder: string;
