@@ -30,12 +30,30 @@ export function tlsFiles(host: string, folder?: string, env: NodeJS.ProcessEnv =
   let pair: { cert: Buffer; key: Buffer } | undefined;
   for (const path of folders) {
     if (!existsSync(path)) continue;
-    for (const name of readdirSync(path).sort()) {
-      if (name.endsWith('.crt')) ca.push(readFileSync(join(path, name), 'utf8'));
-      else if (name.endsWith('.cert')) pair ??= pairOf(path, name);
+    const names = readdirSync(path).filter((name) => /\.(?:crt|cert)$/.test(name));
+    if (names.length === 0 && folder !== undefined)
+      throw new TareError('not-found', `the folder ${folder} has no certificate: no *.crt of a CA, no *.cert`, {
+        path,
+      });
+    for (const name of names.sort()) {
+      if (name.endsWith('.crt')) ca.push(certificatesIn(join(path, name)));
+      else pair ??= pairOf(path, name);
     }
   }
   return { ca, ...pair };
+}
+
+/** What is none is left out by TLS without a word. */
+function certificatesIn(path: string): string {
+  const text = readFileSync(path, 'utf8');
+  if (/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/.test(text)) return text;
+  throw new TareError(
+    'config',
+    `${path} holds no certificate in PEM: its lines begin with -----BEGIN CERTIFICATE-----`,
+    {
+      path,
+    },
+  );
 }
 
 function pairOf(folder: string, name: string): { cert: Buffer; key: Buffer } {

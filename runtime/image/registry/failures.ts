@@ -19,6 +19,12 @@ export function connectionFailure(error: unknown, url: URL): TareError {
     const how = isLoopback(url.hostname) ? '' : ': if it is to be used without encryption, say so by --plain-http';
     return network(`${host} speaks plain HTTP and not TLS${how}`);
   }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID' || code === 'HOSTNAME_MISMATCH')
+    return network(`the certificate of ${host} is for other names (${message}): is the name of the registry right?`);
+  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
+    return network(
+      `the certificate of ${host} does not hold now (${message}): it must be renewed there, unless this machine's clock is wrong`,
+    );
   if (isDistrust(code))
     return network(
       `the certificate of ${host} is not trusted (${message}): put the certificate of its CA into /etc/docker/certs.d/${host}/ca.crt, or name its folder by --cert-dir`,
@@ -38,9 +44,7 @@ export function isPlainHttp(error: unknown): boolean {
 }
 
 function isDistrust(code: string): boolean {
-  return /^(?:CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH|ERR_TLS_CERT_ALTNAME)/.test(
-    code,
-  );
+  return /^(?:CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|INVALID_CA|INVALID_PURPOSE)/.test(code);
 }
 
 function reasonOf(error: unknown): string {

@@ -1,10 +1,12 @@
 /** What a registry, or the way to it, can do wrong: each is a sentence, and nothing half-made is left in the store. */
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseReference, type Reference } from '../../../runtime/image/reference.js';
+import { tlsFiles } from '../../../runtime/image/registry/certificates.js';
 import { connectionFailure } from '../../../runtime/image/registry/failures.js';
 import {
   listReferrers,
@@ -375,6 +377,39 @@ describe('the way to it', () => {
     });
     // Nothing was asked by plain HTTP.
     expect(real.log()).not.toContain('HTTP/1.1"');
+  });
+
+  it.each([
+    ['ERR_TLS_CERT_ALTNAME_INVALID', /^the certificate of r\.example is for other names \(why\): is the name /],
+    ['CERT_HAS_EXPIRED', /^the certificate of r\.example does not hold now \(why\): it must be renewed there/],
+    [
+      'DEPTH_ZERO_SELF_SIGNED_CERT',
+      /^the certificate of r\.example is not trusted \(why\): put the certificate of its CA/,
+    ],
+  ])('its certificate is refused as %s', (code, sentence) => {
+    const cause = Object.assign(new Error('why'), { code });
+    expect(connectionFailure(cause, new URL('https://r.example'))).toMatchObject({
+      code: 'network',
+      message: expect.stringMatching(sentence),
+    });
+  });
+
+  it('the folder of its certificates has none', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tare-certificates-'));
+    try {
+      const look = () => tlsFiles('r.example', folder, {});
+      expect(look).toThrow(
+        expect.objectContaining({ code: 'not-found', message: expect.stringMatching(/no certificate/) }),
+      );
+      writeFileSync(join(folder, 'ca.crt'), Buffer.from([0x30, 0x82]));
+      expect(look).toThrow(
+        expect.objectContaining({ code: 'config', message: expect.stringMatching(/ca\.crt holds no/) }),
+      );
+      writeFileSync(join(folder, 'ca.crt'), '-----BEGIN CERTIFICATE-----\n');
+      expect(look().ca.at(-1)).toBe('-----BEGIN CERTIFICATE-----\n');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('it speaks no TLS, and lies beyond the loopback', () => {
