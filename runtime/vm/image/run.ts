@@ -78,12 +78,15 @@ function failure(
     return new TareError('no-space', `the disk became full while ${making} was built`);
   const missing = /(?:^|: )([\w-]+): command not found/m.exec(errors);
   if (missing) return new TareError('not-found', `${missing[1]} is not installed`);
-  const said = errors
-    .trim()
-    .split('\n')
-    .filter((line) => /^E:|error|fail|cannot|unable/i.test(line))
-    .slice(-2)
-    .join('; ');
+  const lines = errors.trim().split('\n');
+  // The first of apt's is the reason for the others.
+  const first = lines.find((line) => line.startsWith('E: '));
+  const said =
+    first ??
+    lines
+      .filter((line) => /error|fail|cannot|unable/i.test(line))
+      .slice(-2)
+      .join('; ');
   return new TareError('machine', `${program} failed (${status})${said ? `: ${said}` : ''}`, {
     cause: new Error(errors),
   });
