@@ -38,6 +38,7 @@ const SENTENCES: ReadonlyMap<string, string> = new Map([
   ['network', NO_NETWORKS],
   ['volume', 'there are no volumes by name: "tare run -v ./folder:/path" shows a folder of the host'],
   ['container', 'its commands stand alone: tare run, ps, exec, stop, kill, delete, export'],
+  ['prune', '"tare image prune" removes what nothing uses, and "tare gc" what crashed commands left'],
   ['builder', '"tare build" needs no builder; "tare image prune --all" forgets what builds have cached'],
   ['buildx', '"tare build" builds'],
   ['search', 'a registry’s own page finds images'],

@@ -101,7 +101,7 @@ const COMMANDS: readonly Entry[] = [
   },
   {
     name: 'system',
-    description: 'How much room is taken',
+    description: 'How much room is taken, and how to have it back',
     load: async (words) => (await import('./system.js')).systemCommand(words),
   },
   {

@@ -8,6 +8,11 @@ const COMMANDS: readonly Entry[] = [
     description: 'Say how much room images, layers and containers take',
     load: async () => (await import('./image/df.js')).dfCommand(),
   },
+  {
+    name: 'prune',
+    description: 'Remove what nothing uses, as "tare image prune" does',
+    load: async () => (await import('./image/prune.js')).pruneCommand(),
+  },
 ];
 
 export async function systemCommand(words: readonly string[]): Promise<Command> {

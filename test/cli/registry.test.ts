@@ -149,6 +149,7 @@ it('asks for the password at a terminal, and does not show it', async () => {
 it.each([
   [['login'], 'standard input is no terminal'],
   [['login', '--password-stdin'], 'needs --username'],
+  [['login', '-u', 'ann', '-p', 'secret', 'r.example'], 'use --password-stdin'],
   [['login', 'a/b'], 'is no registry'],
   [['login', '-u', 'a', '--password-stdin', '127.0.0.1:99999'], 'is no name of an image'],
   [['pull', 'UPPER'], 'must be lower case'],

@@ -94,6 +94,11 @@ describe('the command line with', () => {
       ['logs', 'x'],
       /there is no command "logs": what a container prints goes to the terminal/,
     ],
+    [
+      'a command of images alone',
+      ['prune'],
+      /there is no command "prune": "tare image prune" removes what nothing uses/,
+    ],
     ['a name of Docker’s', ['rm', 'x'], /there is no command "rm": "tare delete" removes a container/],
     ['an unknown command and --help', ['list', '--help'], /unknown command 'list'/],
     ['no feature', ['plan', '--rootfs', '/tmp', '--features-without', '', '--', 'x'], /--features-without is empty/],

@@ -59,7 +59,8 @@ describe('tare images', () => {
   });
 
   it('has ids and digests for scripts', async () => {
-    expect(await said('images', '-q')).toBe(`${short(app)}\n${short(old)}\n`);
+    for (const options of [['-q'], ['-aq']])
+      expect(await said('images', ...options)).toBe(`${short(app)}\n${short(old)}\n`);
     expect(await said('images', '-q', '--no-trunc', 'app')).toBe(`${app.id}\n`);
     expect(await said('images', '--digests')).toContain(app.manifestDescriptor.digest);
     expect(await said('images', '-qf', 'dangling=true')).toBe(`${short(old)}\n`);
@@ -270,7 +271,8 @@ describe('tare image verify, image prune and system df', () => {
         `^Deleted: ${old.manifestDescriptor.digest}\nRemoved 3 blobs, 1 leftover\nFreed .* \\(\\d+ bytes\\)\n$`,
       ),
     );
-    expect(await said('image', 'prune')).toBe('Nothing to free\n');
+    // As scripts for docker call it.
+    expect(await said('system', 'prune', '-f')).toBe('Nothing to free\n');
     expect(await said('image', 'prune', '--all')).toMatch(
       /^Untagged: app:latest\nUntagged: localhost:5000\/team\/app:1\nRemoved 3 blobs\nFreed .*\n$/,
     );

@@ -23,6 +23,7 @@ interface Options {
 export function imagesCommand(): Command {
   return new Command('images')
     .argument('[name]', 'only those of this name; "*" stands for anything but a slash')
+    .option('-a, --all', 'as always: also those that have lost their names')
     .option('--digests', 'the digest of what each name stands for')
     .option('-q, --quiet', 'only the ids')
     .option('--no-trunc', 'ids in full')

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { isatty } from 'node:tty';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { parseReference } from '../../image/reference.js';
 import { login, logout } from '../../image/registry/index.js';
 import { TareError } from '../../kernel/error.js';
@@ -15,6 +15,7 @@ import { addRegistryOptions, type RegistryFlags, registryOptions } from './regis
 interface LoginFlags extends RegistryFlags {
   readonly username?: string;
   readonly passwordStdin?: boolean;
+  readonly password?: string;
 }
 
 const DEFAULT_REGISTRY = 'docker.io';
@@ -24,6 +25,7 @@ export function loginCommand(): Command {
     .argument('[registry]', 'as registry.example or localhost:5000', DEFAULT_REGISTRY)
     .option('-u, --username <name>', 'asked for unless told')
     .option('--password-stdin', 'read the password from standard input')
+    .addOption(new Option('-p, --password <password>').hideHelp())
     .addHelpText(
       'after',
       `
@@ -72,8 +74,13 @@ function registryName(text: string): string {
 
 async function accountOf(
   registry: string,
-  { username, passwordStdin }: LoginFlags,
+  { username, passwordStdin, password: shown }: LoginFlags,
 ): Promise<{ username: string; password: string }> {
+  if (shown !== undefined)
+    throw new TareError(
+      'usage',
+      '--password is not taken: everybody on this machine can read a command line; use --password-stdin',
+    );
   if (passwordStdin) {
     if (username === undefined) throw new TareError('usage', '--password-stdin needs --username');
     // The last line's end is the file's, not the password's.

@@ -13,6 +13,7 @@ export function pruneCommand(): Command {
   return new Command('prune')
     .option('--filter <until=...>', 'only images made before a time, or so long ago: until=24h, until=2024-01-31')
     .option('-a, --all', 'also images that have a name, but no container, and what builds have cached')
+    .option('-f, --force', 'as always: nothing is asked before')
     .addHelpText(
       'after',
       `
