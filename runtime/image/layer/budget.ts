@@ -28,6 +28,8 @@ export interface Budget {
   readonly linkSteps: number;
   /** Of all names that are remembered until the layers below are there. */
   readonly unsettledBytes: number;
+  /** Of the names of all folders that get their times when everything is in them. */
+  readonly folderBytes: number;
 }
 
 /** Beyond what the largest images of the field have: machine learning's layers of 20 GB, and a million small files. */
@@ -45,7 +47,11 @@ export const DEFAULT_BUDGET: Budget = {
   allXattrBytes: 2 ** 30,
   linkSteps: 4_000_000,
   unsettledBytes: 32 * 2 ** 20,
+  folderBytes: 256 * 2 ** 20,
 };
+
+/** What remembering a name takes besides its characters. */
+const PER_NAME = 64;
 
 /** What has been used of a budget. */
 export class Meter {
@@ -54,6 +60,7 @@ export class Meter {
   entries = 0;
   #sparse = 0;
   #unsettled = 0;
+  #folders = 0;
   #xattrs = 0;
   #linkSteps = 0;
 
@@ -95,9 +102,15 @@ export class Meter {
   }
 
   addUnsettled(...names: readonly string[]): void {
-    for (const name of names) this.#unsettled += name.length + 64;
+    for (const name of names) this.#unsettled += name.length + PER_NAME;
     if (this.#unsettled > this.budget.unsettledBytes)
       throw this.#exceeded(`${this.budget.unsettledBytes} bytes of names that it leaves to the layers below`);
+  }
+
+  addFolder(name: string): void {
+    this.#folders += name.length + PER_NAME;
+    if (this.#folders > this.budget.folderBytes)
+      throw this.#exceeded(`${this.budget.folderBytes} bytes of names of folders`);
   }
 
   #exceeded(than: string): TareError {

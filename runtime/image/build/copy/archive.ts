@@ -191,7 +191,9 @@ class Unpacking {
     if (there && !isDirectory(there)) native.unlinkat(parent.fd, asName(name), 0);
     using made = putFolder(parent.fd, name, facts);
     const path = parent.path === '' ? name : `${parent.path}/${name}`;
-    if (facts.mtimeNs !== undefined && made.isOpen) this.#times.set(path, facts.mtimeNs);
+    if (facts.mtimeNs === undefined || !made.isOpen) return;
+    if (!this.#times.has(path)) this.#meter.addFolder(path);
+    this.#times.set(path, facts.mtimeNs);
   }
 
   #link(parent: TargetFolder, name: string, target: Buffer): void {

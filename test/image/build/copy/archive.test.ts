@@ -144,10 +144,11 @@ describe('archives', () => {
     ],
     ['of too many bytes', [], { bytes: 1 << 20 }, /more than 1048576 bytes when uncompressed/],
     ['of too many files', [], { entries: 2 }, /more than 2 files/],
+    ['of too many folders', [], { folderBytes: 50 }, /more than 50 bytes of names of folders/],
     ['of files that are all holes', ['--sparse'], { sparseBytes: 1 << 20 }, /more than 1048576 bytes of sparse/],
   ])('a bomb is refused: one %s', async (_, options, budget, message) => {
     await withPlace(async ({ from, root }) => {
-      make(from, 'in/a: 1', 'in/b: 2');
+      make(from, 'in/a: 1', 'in/b: 2', 'in/c/d: 3');
       truncateSync(join(from, 'in/b'), 8 << 20);
       execFileSync('tar', ['-C', join(from, 'in'), ...options, '-cf', join(from, 'bomb'), '.']);
       const fds = [native.open(join(from, 'bomb'), O_PATH), native.open(root, O_PATH)] as const;
