@@ -67,6 +67,14 @@ async function run(program: string, args: readonly string[], input = ''): Promis
 
 const tare = (args: readonly string[], input?: string) => run(process.execPath, [TARE, ...args], input);
 
+it('waits for a password, also where somebody else has made the pipe non-blocking', async () => {
+  // dd(1) sets the flag of the open pipe, which is that of the next program as well. fcntl(2)
+  const late = `(sleep 0.5; printf '%s' "$1") | (dd iflag=nonblock count=0 status=none; shift; exec "$@")`;
+  const login = [process.execPath, TARE, 'login', '--username', registry.user, '--password-stdin', registry.host];
+  const ran = await run('sh', ['-c', late, 'sh', registry.password, ...login]);
+  expect(ran, ran.stderr).toMatchObject({ code: 0, stdout: `logged in to ${registry.host}\n` });
+});
+
 it('logs in, pushes, pulls and logs out', async () => {
   await putImage(one.store, image, name);
   const refused = await tare(['push', name]);

@@ -1,7 +1,7 @@
 /** `tare login` and `tare logout`: credentials of a registry, tried and kept, or forgotten. */
-import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { isatty } from 'node:tty';
 import { Command, Option } from 'commander';
 import { parseReference } from '../../image/reference.js';
@@ -84,7 +84,7 @@ async function accountOf(
   if (passwordStdin) {
     if (username === undefined) throw new TareError('usage', '--password-stdin needs --username');
     // The last line's end is the file's, not the password's.
-    const password = readFileSync(0, 'utf8').replace(/\r?\n$/, '');
+    const password = (await text(process.stdin)).replace(/\r?\n$/, '');
     return { username, password: notEmpty(password, 'password') };
   }
   if (!isatty(0))
