@@ -44,6 +44,11 @@ describe('words of a mount', () => {
   it('in alphabetical order, each once; everything else is the file system’s', () => {
     expect(KNOWN_OPTIONS).toEqual([...new Set(KNOWN_OPTIONS)].sort());
     expect(mountOptions(['size=64k', 'rodent', 'acl', '', 'nofail']).data).toEqual(['size=64k', 'rodent', 'acl']);
+    // Names that every object of JavaScript has.
+    expect(mountOptions(['constructor', 'toString'])).toMatchObject({
+      data: ['constructor', 'toString'],
+      asked: false,
+    });
   });
 
   it('the last one wins', () => {

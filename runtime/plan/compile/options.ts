@@ -61,9 +61,9 @@ export function mountOptions(options: readonly string[]): MountOptions {
   const superblock: string[] = [];
   const data: string[] = [];
   for (const option of options) {
-    const attribute = ATTRIBUTES[option];
-    const recursive = RECURSIVE[option];
-    const flag = PROPAGATION[option];
+    const attribute = ATTRIBUTES.get(option);
+    const recursive = RECURSIVE.get(option);
+    const flag = PROPAGATION.get(option);
     if (attribute || SUPERBLOCK.has(option)) made.asked = true;
     if (option === 'bind' || option === 'rbind') made.bind = made.bind === 'rbind' ? 'rbind' : option;
     else if (option === 'idmap' || option === 'ridmap') made.idmap = option;
@@ -89,43 +89,46 @@ interface Attributes {
 /** An attribute that is on or off; or a mode of access times, of which there is one. */
 type Change = { readonly on: number } | { readonly off: number } | { readonly mode: number } | { readonly not: number };
 
-const ATTRIBUTES: Readonly<Record<string, Change>> = {
-  ro: { on: MOUNT_ATTR_RDONLY },
-  rw: { off: MOUNT_ATTR_RDONLY },
-  nosuid: { on: MOUNT_ATTR_NOSUID },
-  suid: { off: MOUNT_ATTR_NOSUID },
-  nodev: { on: MOUNT_ATTR_NODEV },
-  dev: { off: MOUNT_ATTR_NODEV },
-  noexec: { on: MOUNT_ATTR_NOEXEC },
-  exec: { off: MOUNT_ATTR_NOEXEC },
-  nodiratime: { on: MOUNT_ATTR_NODIRATIME },
-  diratime: { off: MOUNT_ATTR_NODIRATIME },
-  nosymfollow: { on: MOUNT_ATTR_NOSYMFOLLOW },
-  symfollow: { off: MOUNT_ATTR_NOSYMFOLLOW },
-  // relatime is the mode that is 0, and the kernel's default since Linux 2.6.30.
-  relatime: { mode: 0 },
-  noatime: { mode: MOUNT_ATTR_NOATIME },
-  strictatime: { mode: MOUNT_ATTR_STRICTATIME },
-  norelatime: { not: 0 },
-  atime: { not: MOUNT_ATTR_NOATIME },
-  nostrictatime: { not: MOUNT_ATTR_STRICTATIME },
-};
-
-/** `rro` for `ro`, and so on. */
-const RECURSIVE: Readonly<Record<string, Change>> = Object.fromEntries(
-  Object.entries(ATTRIBUTES).map(([name, change]) => [`r${name}`, change]),
+/** Maps: a word such as `constructor` is in no table. */
+const ATTRIBUTES: ReadonlyMap<string, Change> = new Map(
+  Object.entries<Change>({
+    ro: { on: MOUNT_ATTR_RDONLY },
+    rw: { off: MOUNT_ATTR_RDONLY },
+    nosuid: { on: MOUNT_ATTR_NOSUID },
+    suid: { off: MOUNT_ATTR_NOSUID },
+    nodev: { on: MOUNT_ATTR_NODEV },
+    dev: { off: MOUNT_ATTR_NODEV },
+    noexec: { on: MOUNT_ATTR_NOEXEC },
+    exec: { off: MOUNT_ATTR_NOEXEC },
+    nodiratime: { on: MOUNT_ATTR_NODIRATIME },
+    diratime: { off: MOUNT_ATTR_NODIRATIME },
+    nosymfollow: { on: MOUNT_ATTR_NOSYMFOLLOW },
+    symfollow: { off: MOUNT_ATTR_NOSYMFOLLOW },
+    // relatime is the mode that is 0, and the kernel's default since Linux 2.6.30.
+    relatime: { mode: 0 },
+    noatime: { mode: MOUNT_ATTR_NOATIME },
+    strictatime: { mode: MOUNT_ATTR_STRICTATIME },
+    norelatime: { not: 0 },
+    atime: { not: MOUNT_ATTR_NOATIME },
+    nostrictatime: { not: MOUNT_ATTR_STRICTATIME },
+  }),
 );
 
-const PROPAGATION: Readonly<Record<string, number>> = {
-  private: MS_PRIVATE,
-  shared: MS_SHARED,
-  slave: MS_SLAVE,
-  unbindable: MS_UNBINDABLE,
-  rprivate: MS_REC | MS_PRIVATE,
-  rshared: MS_REC | MS_SHARED,
-  rslave: MS_REC | MS_SLAVE,
-  runbindable: MS_REC | MS_UNBINDABLE,
-};
+/** `rro` for `ro`, and so on. */
+const RECURSIVE: ReadonlyMap<string, Change> = new Map([...ATTRIBUTES].map(([name, change]) => [`r${name}`, change]));
+
+const PROPAGATION: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    private: MS_PRIVATE,
+    shared: MS_SHARED,
+    slave: MS_SLAVE,
+    unbindable: MS_UNBINDABLE,
+    rprivate: MS_REC | MS_PRIVATE,
+    rshared: MS_REC | MS_SHARED,
+    rslave: MS_REC | MS_SLAVE,
+    runbindable: MS_REC | MS_UNBINDABLE,
+  }),
+);
 
 /** Flags that fsconfig(2) takes for any file system. mount(2), "MS_SYNCHRONOUS" and the others. */
 const SUPERBLOCK = new Set(['sync', 'async', 'dirsync', 'lazytime', 'nolazytime', 'mand', 'nomand']);
@@ -151,7 +154,7 @@ export const KNOWN_OPTIONS: readonly string[] = [
     'iversion',
     'noiversion',
   ],
-  ...[ATTRIBUTES, RECURSIVE, PROPAGATION].flatMap((table) => Object.keys(table)),
+  ...[ATTRIBUTES, RECURSIVE, PROPAGATION].flatMap((table) => [...table.keys()]),
   ...SUPERBLOCK,
 ].sort();
 
