@@ -4,6 +4,7 @@
  * pid costs 6-17 ms), and only then unshares its cgroup namespace, whose root is the cgroup it is in. cgroup_namespaces(7).
  */
 import type { CgroupAction, CgroupPlan } from '../../kernel/cgroup/index.js';
+import { KEEP_ID } from '../../kernel/constants/files.js';
 import type { LaneBuilder } from '../builder.js';
 import type { Slot } from '../plan.js';
 import { CLONE_NEWCGROUP, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY, O_WRONLY } from './abi.js';
@@ -88,7 +89,7 @@ function perform({ builder }: Compilation, actions: readonly CgroupAction[]): vo
       outside.close({ fd: directory }, 'the program stays with the cgroup');
     } else if (action.do === 'chown') {
       outside.fchownat(
-        { dir: 'cwd', path: action.path, uid: action.uid, gid: UNCHANGED, flags: 0 },
+        { dir: 'cwd', path: action.path, uid: action.uid, gid: KEEP_ID, flags: 0 },
         { why: action.why, tolerate: ['ENOENT'] },
       );
     } else {
@@ -109,9 +110,6 @@ function perform({ builder }: Compilation, actions: readonly CgroupAction[]): vo
     }
   });
 }
-
-/** An id that chown(2) leaves as it is. */
-const UNCHANGED = 0xffffffff;
 
 /** Stage's copy and a small program fit in a quarter of it. What has less is killed before it can say a word. */
 const LITTLE_MEMORY = 2 ** 20;

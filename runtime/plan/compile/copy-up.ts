@@ -4,6 +4,7 @@
  */
 import { fstatSync } from 'node:fs';
 import { native } from '../../kernel/addon.js';
+import { KEEP_ID } from '../../kernel/constants/files.js';
 import { TareError } from '../../kernel/error.js';
 import type { Mount } from '../../oci/index.js';
 import type { LaneBuilder } from '../builder.js';
@@ -20,7 +21,7 @@ export function copyUp(lane: LaneBuilder, from: Slot<'fd'>, to: Slot<'fd'>, opti
   const [uid, gid] = [numberOf(options, 'uid', 10), numberOf(options, 'gid', 10)];
   if (uid === undefined && gid === undefined) return;
   lane.fchownat(
-    { dir: to, path: '', uid: uid ?? UNCHANGED, gid: gid ?? UNCHANGED, flags: AT_EMPTY_PATH },
+    { dir: to, path: '', uid: uid ?? KEEP_ID, gid: gid ?? KEEP_ID, flags: AT_EMPTY_PATH },
     'and the owner that is asked for',
   );
 }
@@ -62,6 +63,3 @@ function numberOf({ data }: MountOptions, name: string, radix: number): number |
   const number = text === undefined ? Number.NaN : Number.parseInt(text, radix);
   return Number.isNaN(number) ? undefined : number;
 }
-
-/** chown(2): an id of -1 is left as it is. */
-const UNCHANGED = 0xffff_ffff;

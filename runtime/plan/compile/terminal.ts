@@ -3,6 +3,8 @@
  * /dev/console and used as the standard streams. The other end is opened by ioctl, never by the name /dev/pts/N, which the
  * image could have swapped (CVE-2025-52565). pty(7), ioctl_tty(2), TIOCGPTPEER.
  */
+
+import { KEEP_ID } from '../../kernel/constants/files.js';
 import type { Slot } from '../plan.js';
 import {
   AT_EMPTY_PATH,
@@ -67,7 +69,7 @@ export function openPair({ builder, process }: Compilation, rootfs: Slot<'fd'>):
   }
   if (process.user.uid !== 0) {
     inside.fchownat(
-      { dir: terminal, path: '', uid: process.user.uid, gid: UNCHANGED, flags: AT_EMPTY_PATH },
+      { dir: terminal, path: '', uid: process.user.uid, gid: KEEP_ID, flags: AT_EMPTY_PATH },
       'the user may open their own terminal again, as /dev/tty or /dev/console',
     );
   }
@@ -85,6 +87,3 @@ export function startSession({ builder }: Compilation, terminal: Slot<'fd'> | un
   for (const number of [0, 1, 2])
     inside.dup2({ fd: terminal, number }, `standard ${['input', 'output', 'error'][number]}`);
 }
-
-/** chown(2): an id of -1 is left as it is. */
-const UNCHANGED = 0xffff_ffff;
