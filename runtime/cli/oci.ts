@@ -101,7 +101,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   const wanted = commandName(argv);
   try {
     // Else --help would hide that there is no such command; in runc's words.
-    if (wanted !== undefined && !(wanted in COMMANDS) && argv.some((word) => word === '-h' || word === '--help'))
+    if (wanted !== undefined && !(wanted in COMMANDS) && argv.some((word) => ['-h', '--help', 'help'].includes(word)))
       throw new TareError('usage', `No help topic for '${wanted}': there is no such command`);
     await define(oci, context, wanted);
     await oci.parseAsync([...argv]);
@@ -147,6 +147,8 @@ async function define(oci: Command, context: OciContext, wanted: string | undefi
     oci.addCommand(command.name(name).description(description));
   }
   if (wanted === undefined) oci.action(() => oci.outputHelp());
+  // Commander leaves it out where there is an action.
+  oci.helpCommand(true);
   prepareCommand(oci);
 }
 

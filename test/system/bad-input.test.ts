@@ -192,4 +192,16 @@ describe('what the machine refuses', () => {
       expect(stderr).not.toMatch(/outputHelp/);
       expect(status).toBe(125);
     }));
+
+  it('tare-oci has help, of itself and of each command that there is', () =>
+    inWorld('helpoci', async (world) => {
+      const help = (...words: string[]) => world.run(['tare-oci', 'help', ...words]);
+      expect(await help()).toMatchObject({ status: 0, stdout: expect.stringMatching(/^Usage: tare-oci \[options\]/) });
+      expect(await help('kill')).toMatchObject({ status: 0, stdout: expect.stringMatching(/^Usage: tare-oci kill/) });
+      expect(await help('nosuch')).toEqual({
+        status: 1,
+        stdout: '',
+        stderr: "tare-oci: No help topic for 'nosuch': there is no such command\n",
+      });
+    }));
 });
