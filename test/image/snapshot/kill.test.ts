@@ -94,7 +94,7 @@ it(`an unpacking that is killed at ${KILLS} moments leaves whole layers only, an
     return describeTree(`/proc/${process.pid}/fd/${merged.fd}/.`);
   };
   await putImage(store, image, NAME);
-  const { took: longest } = await killOnce(60_000);
+  let { took: longest } = await killOnce(60_000);
   const expected = await complete();
   const whole = unpacked();
   const layers = chain.map((chainId) => describeTree(snapshots.lower(chainId)[0] as string));
@@ -106,9 +106,11 @@ it(`an unpacking that is killed at ${KILLS} moments leaves whole layers only, an
   };
   await forget();
   let kills = 0;
-  for (let i = 0; i < KILLS; i++) {
+  for (let i = 0; kills < KILLS; i++) {
     const { killed } = await killOnce(longest);
     if (killed) kills++;
+    // It was over before its moment: the machine has less to do than when it was measured.
+    else longest *= 0.9;
     // What is visible is whole.
     for (const [at, chainId] of chain.entries()) {
       if (!snapshots.has(chainId)) continue;
@@ -130,5 +132,4 @@ it(`an unpacking that is killed at ${KILLS} moments leaves whole layers only, an
       await forget();
     }
   }
-  expect(kills).toBeGreaterThan(KILLS / 2);
 });
