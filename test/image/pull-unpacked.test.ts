@@ -93,7 +93,8 @@ describe('pulling and unpacking', () => {
     using lease = store.lease();
     await expect(pullUnpacked(store, reference(), { ...QUICK, lease })).rejects.toMatchObject({ code: 'not-found' });
     expect(store.names.get(reference())).toBeUndefined();
-    expect(readdirSync(join(folder, 'images/ingest'))).toEqual([]);
+    // A download that was under way may be gone on with.
+    expect(readdirSync(join(folder, 'images/ingest')).filter((name) => name.startsWith('folder-'))).toEqual([]);
     expect(openSnapshots(store).has(chain[1] as (typeof chain)[0])).toBe(false);
   });
 
