@@ -152,6 +152,6 @@ function isGiven(fd: number): boolean {
 }
 
 /** None where the variables were meant for a process above this one: its numbers are other descriptors here, of Node itself. */
-function listeningFds({ LISTEN_FDS = '', LISTEN_PID } = process.env): number {
+export function listeningFds({ LISTEN_FDS = '', LISTEN_PID } = process.env): number {
   return LISTEN_PID === String(process.pid) && /^\d{1,3}$/.test(LISTEN_FDS) ? Number(LISTEN_FDS) : 0;
 }
