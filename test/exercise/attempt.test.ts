@@ -78,7 +78,7 @@ describe('an attempt', () => {
     attempt.watch((states) => seen.push(names(states)));
     machine.files.set('/flag', 'one');
     machine.act();
-    await vi.waitFor(() => expect(seen).toHaveLength(1), { timeout: 5000 });
+    await vi.waitFor(() => expect(seen).toHaveLength(1), { timeout: 30_000 });
     for (let i = 0; i < 5; i++) machine.act();
     await attempt.check();
     expect(seen[0]).toEqual(['done', 'done']);
@@ -90,9 +90,9 @@ describe('an attempt', () => {
     const attempt = await begin({ name: 'one' });
     const seen: unknown[] = [];
     attempt.watch((states) => seen.push(states));
-    await vi.waitFor(() => expect(machine.reading).toBe(0));
+    await vi.waitFor(() => expect(machine.reading).toBe(0), { timeout: 30_000 });
     machine.files.set('/flag', 'one');
-    await vi.waitFor(() => expect(seen.length).toBeGreaterThan(0), { timeout: 5000 });
+    await vi.waitFor(() => expect(seen.length).toBeGreaterThan(0), { timeout: 30_000 });
     attempt.close();
   });
 

@@ -111,12 +111,16 @@ describe('real processes', () => {
   });
 
   test('a zombie has left its namespaces and mounts, and is a process nevertheless', async () => {
-    const outer = await start('sh', '-c', 'sleep 0 & echo $!; exec sleep 60');
-    const zombie = await vi.waitFor(async () => {
-      const [child] = await childrenOf(source, outer);
-      expect(child?.status.state).toBe('Z');
-      return child?.pid as number;
-    });
+    // A shell may wait for its child before it is `sleep`, which waits for none.
+    const outer = await start('sh', '-c', 'sleep 0.3 & echo $!; exec sleep 60');
+    const zombie = await vi.waitFor(
+      async () => {
+        const [child] = await childrenOf(source, outer);
+        expect(child?.status.state).toBe('Z');
+        return child?.pid as number;
+      },
+      { timeout: 30_000 },
+    );
     const facts = await inspectProcess(source, zombie);
     expect(facts).toMatchObject({ state: 'Z', exe: null, cmdline: [], mounts: [], parent: outer });
     expect(await isAlive(source, zombie, facts.startTime)).toBe(false);

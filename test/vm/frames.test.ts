@@ -16,6 +16,8 @@ import { exec } from '../../runtime/vm/requests.js';
 const hello = (version = 1, window = FRAME_WINDOW) => encodeFrame(FrameType.hello, 0, 0, u32(version, window));
 const end = (channel: number) => encodeFrame(FrameType.end, 0, channel, u32(0, 0));
 
+const WAIT = { timeout: 30_000 };
+
 describe('the decoder', () => {
   it('finds the same frames however the stream is cut', () => {
     const frames = [
@@ -101,7 +103,7 @@ describe('requests', () => {
       const last = sent().at(-1);
       expect(last).toMatchObject({ type: FrameType.close });
       expect(open.map(({ id }) => id)).not.toContain(last?.channel);
-    });
+    }, WAIT);
   });
 
   it('refuses a NUL byte and more than a frame holds', () => {
